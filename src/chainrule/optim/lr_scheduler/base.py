@@ -124,6 +124,7 @@ class Schedule(Constructed):
         )
 
     get_lr = ForeignName("get_lr", "get_last_lr(), or lrs(t) for any t")
+    _last_lr = ForeignName("_last_lr", "get_last_lr()")
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         """As `lr`, for the group of that number, where groups have formulas of their own."""
