@@ -65,6 +65,31 @@ def test_norm_and_clipping_apart():
     assert nn.utils.clip_grad_norm_([], 1.0).item() == 0.0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_norm_has_the_gradients_dtype(dtype):
+    ours, theirs = both(dtype=dtype)
+    ours, theirs = ours[:3], theirs[:3]
+    norm = nn.utils.get_total_norm([p.grad for p in ours])
+    found = nn.utils.clip_grad_norm_(ours, 100.0)
+    expected = torch.nn.utils.clip_grad_norm_(theirs, 100.0)
+    assert str(expected.dtype) == f"torch.{dtype}" and found.item() == norm.item()
+    assert norm.dtype == found.dtype == dtype
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    for p in ours:  # a gradient of length 1, by hand
+        p.grad = p.grad / found
+    assert nn.utils.get_total_norm([p.grad for p in ours]).item() == pytest.approx(1.0)
+    step = cr.compile(lambda: nn.utils.get_total_norm([p * 1 for p in ours]))
+    assert step().dtype == dtype
+
+
+def test_a_norm_that_float32_does_not_hold_clips():
+    weight = cr.Parameter(np.zeros(4, "f"))
+    weight.grad = cr.tensor(np.full(4, 3e38, "f"))
+    norm = nn.utils.clip_grad_norm_(weight, 1.0, error_if_nonfinite=True)
+    assert norm.dtype == "float32" and norm.item() == math.inf
+    np.testing.assert_allclose(weight.grad.numpy(), 0.5, rtol=1e-6)
+
+
 @pytest.mark.parametrize(("dtype", "scale"), [("float32", 1e25), ("float64", 1e200)])
 @pytest.mark.parametrize("order", [2.0, 3.0])
 def test_norms_do_not_overflow(dtype, scale, order):

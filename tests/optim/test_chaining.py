@@ -187,6 +187,91 @@ def test_a_rate_set_by_hand_after_the_end_of_a_fall_stays():
     assert walk(optimizer, schedule, 5) == [[0.25]] * 5
 
 
+class Own(optim.Schedule):
+    """A restart with an offset: a low rate belongs to a base below 0."""
+
+    def lr(self, base_lr, t):
+        return 0.1 + (base_lr - 0.1) * (1 - t % 10 / 10)
+
+
+RISES = {
+    "restarts": lambda o: optim.CosineAnnealingWarmRestarts(o, 10, eta_min=0.001),
+    "lambda": lambda o: optim.LambdaLR(o, lambda t: 0.01 + abs(10 - t % 20) / 10),
+    "coslog4": lambda o: optim.Coslog4LR(o, 40),
+    "warm-up": lambda o: optim.WarmupLR(optim.ExponentialLR(o, 1.0), 30),
+    "sequence": lambda o: optim.SequentialLR(
+        o, [optim.PolynomialLR(o, 10, 3.0), optim.ExponentialLR(o, 1.0)], [10]
+    ),
+    "own": Own,
+}
+
+
+@pytest.mark.parametrize("when", [1, 5, 8, 9, 10, 19])
+@pytest.mark.parametrize("rate", [0.0005, 0.01, 0.3, 1.0])
+@pytest.mark.parametrize("name", RISES)
+def test_a_formula_that_rises_again_does_not_carry_a_rate_above_the_first(name, rate, when):
+    optimizer = ours()
+    schedule = RISES[name](optimizer)
+    walk(optimizer, schedule, when)
+    optimizer.param_groups[0]["lr"] = rate
+    coming = [step[optimizer.param_groups[0].scalars["lr"]] for step in schedule.ahead(40)]
+    seen = np.ravel(walk(optimizer, schedule, 40))
+    np.testing.assert_array_equal(seen, coming)
+    assert seen.min() >= 0 and seen.max() <= BASE * 1.02  # the lambda is 1.01 at most
+
+
+def test_a_lower_rate_lowers_what_follows_a_higher_one_holds_for_one_step():
+    optimizer = ours()
+    schedule = optim.CosineAnnealingWarmRestarts(optimizer, 10)
+    walk(optimizer, schedule, 9)
+    optimizer.param_groups[0]["lr"] /= 4
+    schedule.step()
+    assert rates(optimizer) == pytest.approx([BASE / 4])
+    walk(optimizer, schedule, 9)
+    optimizer.param_groups[0]["lr"] = BASE / 2
+    schedule.step()
+    assert rates(optimizer) == [BASE]
+
+
+@pytest.mark.parametrize("schedule", ["lambda", "restarts"])
+def test_a_higher_rate_is_overwritten_where_pytorch_does(schedule):
+    torch = pytest.importorskip("torch")
+    make = {
+        "lambda": lambda kind, o: kind.LambdaLR(o, lambda t: 0.9**t),
+        "restarts": lambda kind, o: kind.CosineAnnealingWarmRestarts(o, 10, eta_min=0.001),
+    }[schedule]
+    optimizer, reference = ours(), theirs(torch)
+    schedule, peer = make(optim, optimizer), make(torch.optim.lr_scheduler, reference)
+    reference.step()
+    for t in range(25):
+        for group in (optimizer.param_groups[0], reference.param_groups[0]):
+            if t in (9, 15):
+                group["lr"] = 2.0
+        schedule.step()
+        peer.step()
+        np.testing.assert_allclose(rates(optimizer), [reference.param_groups[0]["lr"]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_restarts_beside_steps_fall_with_them(chained):
+    """Before, they led to a rate below 0, which is refused. PyTorch's go back to 0.1 each time."""
+    optimizer = ours(lr=0.1)
+    parts = [
+        optim.CosineAnnealingWarmRestarts(optimizer, 4, eta_min=0.001),
+        optim.StepLR(optimizer, 3),
+    ]
+    steps = [optim.ChainedScheduler(parts).step] if chained else [part.step for part in parts]
+    seen = []
+    for _ in range(24):
+        seen.append(rates(optimizer)[0])
+        for step in steps:
+            step()
+    assert min(seen) > 0 and max(seen) == 0.1
+    height = (1 + np.cos(3 * np.pi / 4)) / 2
+    assert seen[3] == pytest.approx(0.1 * (0.001 + 0.099 * height))
+    assert seen[4] == pytest.approx(0.001 + (seen[3] - 0.001) / height)
+
+
 @pytest.mark.parametrize("unit", ["epoch", "step"])
 @pytest.mark.parametrize("backend", ["native", "reference"])
 def test_a_training_goes_on_from_a_rate_that_a_callback_sets(backend, unit):

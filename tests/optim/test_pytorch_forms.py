@@ -177,6 +177,22 @@ def test_names_that_are_not_here_say_what_is():
     with pytest.raises(AttributeError, match=r"'StepLR'.*'get_lr'; here it is get_last_lr\(\)"):
         optim.lr_scheduler.StepLR(optimizer, 1).get_lr()
 
+    for schedule in (
+        optim.lr_scheduler.StepLR(optimizer, 1), optim.lr_scheduler.ReduceLROnPlateau(optimizer),
+    ):  # fmt: skip
+        with pytest.raises(AttributeError, match=r"'_last_lr'; here it is get_last_lr\(\)"):
+            schedule._last_lr  # noqa: B018
+    for plateau in (schedule, cr.ReduceLROnPlateau()):
+        for theirs, name in (
+            ("num_bad_epochs", "waited"),
+            ("cooldown_counter", "cooling"),
+            ("in_cooldown", "cooling > 0"),
+        ):
+            with pytest.raises(AttributeError, match=f"'{theirs}'; here it is {name}"):
+                getattr(plateau, theirs)
+    with pytest.raises(KeyError, match=r"'initial_lr' is no hyper-parameter here.* its base_lrs"):
+        optimizer.param_groups[0]["initial_lr"]
+
     class Ported(optim.Schedule):
         def get_lr(self):
             return [0.1]

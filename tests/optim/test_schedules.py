@@ -201,12 +201,35 @@ def test_state_dict_goes_on(make):
     assert walk(again, resumed, 20) == expected
 
 
+@pytest.mark.parametrize("optimizer_first", [True, False, None])
+@every_schedule
+def test_a_state_keeps_a_rate_that_something_else_has_set(make, optimizer_first):
+    optimizer = make_optimizer()
+    schedule = make(optimizer)
+    walk(optimizer, schedule, 11)
+    optimizer.param_groups[0]["lr"] = 0.02
+    saved = schedule.state_dict()
+    of_optimizer = optimizer.state_dict()
+    again = make_optimizer()
+    resumed = make(again)
+    if optimizer_first:
+        again.load_state_dict(of_optimizer)
+    resumed.load_state_dict(saved)
+    if optimizer_first is False:
+        again.load_state_dict(of_optimizer)
+    expected = walk(optimizer, schedule, 30)
+    assert expected[0][0] == 0.02
+    assert walk(again, resumed, 30) == expected
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"schedule": "StepLR"}, "the state is of StepLR, this is of ExponentialLR"),
         ({"parameter": "momentum"}, "the state is of momentum, this is of lr"),
         ({"base_lrs": [0.1]}, "the state has 1 groups, this schedule 2"),
+        ({"lrs": [0.1]}, "the state has 1 groups, this schedule 2"),
+        ({"lrs": [0.1, -1.0]}, "lr must be >= 0, got -1"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(changes, message):

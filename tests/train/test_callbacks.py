@@ -196,6 +196,42 @@ def test_after_a_stop_within_an_epoch_other_data_begin_the_epoch_anew():
     assert_same_bits(weights(trainer.model), weights(fresh))
 
 
+@pytest.mark.parametrize("back", [3, 4, 6])
+def test_gradients_from_before_a_freeze_are_in_no_later_update(backend, back):
+    """Frozen from batch 3 up to batch `back`; as PyTorch's, where freezing clears the gradient."""
+    torch = pytest.importorskip("torch")
+
+    class Freeze(cr.Callback):
+        batches = 0
+
+        def on_step_end(self, trainer, loss):
+            self.batches += 1
+            trainer.model.weight.requires_grad_(not 2 <= self.batches < back)
+
+    x, y = np.random.default_rng(0).standard_normal((2, 32, 3))
+    model = nn.Linear(3, 3, dtype="float64")
+    theirs = torch.nn.Linear(3, 3, dtype=torch.float64)
+    theirs.load_state_dict({k: torch.tensor(v) for k, v in model.state_dict().items()})
+    optimizer = optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
+    trainer = cr.Trainer(
+        model, nn.MSELoss(), optimizer, accumulate=4, callbacks=[Freeze()], backend=backend
+    )
+    trainer.fit(x, y, epochs=1, batch_size=4, shuffle=False, progress=False)
+    peer = torch.optim.SGD(theirs.parameters(), lr=0.1, weight_decay=0.1)
+    for batch in range(8):
+        rows = slice(4 * batch, 4 * batch + 4)
+        loss = torch.nn.functional.mse_loss(theirs(torch.tensor(x[rows])), torch.tensor(y[rows]))
+        (loss / 4).backward()
+        if batch % 4 == 3:
+            if not theirs.weight.requires_grad:
+                theirs.weight.grad = None
+            peer.step()
+            peer.zero_grad()
+        theirs.weight.requires_grad_(not 2 <= batch + 1 < back)
+    for name, value in theirs.state_dict().items():
+        np.testing.assert_allclose(weights(model)[name], value.numpy(), rtol=1e-10)
+
+
 def scripted_fit(values, *, higher_is_better=False, epochs=None, **options):
     """Fit while the metric has these values; the Trainer, and the weights after each epoch."""
     x, y = regression(8)

@@ -115,7 +115,10 @@ class ParameterGroup(MutableMapping[str, Any]):
         return self._own
 
     def _unknown(self, key: Any) -> KeyError:
-        return KeyError(f"{key!r} is no hyper-parameter here; there are {', '.join(self)}")
+        message = f"{key!r} is no hyper-parameter here; there are {', '.join(self)}"
+        if key == "initial_lr":
+            message += ". The rates before a schedule are its base_lrs, one for each group"
+        return KeyError(message)
 
     def __setitem__(self, key: str, value: Any) -> None:
         if key != "params" and key not in self._declarations:

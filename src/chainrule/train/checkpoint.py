@@ -222,7 +222,6 @@ def _load_parts(trainer: Trainer, tensors: dict[str, Array], training: dict[str,
         trainer.ema.load_state_dict({**training["ema"]["state"], **tensors_under(tensors, "ema")})
     if trainer.schedule is not None:
         trainer.schedule.load_state_dict(training["schedule"]["state"])
-    # After the schedule: a callback may have set another learning rate than that does.
     trainer.optimizer.load_state_dict(
         {**training["optimizer"]["state"], **tensors_under(tensors, "optimizer")}
     )

@@ -81,6 +81,8 @@ class AccumulatedGradients:
         found: list[Tensor | None] = []
         for buffer, grad in zip(self.buffers, grads, strict=True):
             if grad is None:
+                if last:  # what it had before it was frozen is of no later update
+                    buffer.assign(ops.zeros_like(buffer))
                 found.append(None)
                 continue
             share = weight.astype(grad.dtype) if isinstance(weight, Tensor) else weight

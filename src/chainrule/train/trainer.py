@@ -72,7 +72,8 @@ class Trainer(ShownTraining, FixedParts):
         accumulate: batches whose gradients make one update: the mean over all their rows, or over
             the weights of a loss whose mean has a denominator of its own (`nn.weighted_mean`). With
             "epoch" one update ends each epoch: the gradient over all the data, exactly, in
-            memory for one batch. An update after each row is `batch_size=1` in `fit`.
+            memory for one batch. An update after each row is `batch_size=1` in `fit`. A parameter
+            that is frozen at the update is not updated, and its gradients are dropped.
         clip_norm: scale all gradients together to at most this Euclidean norm.
         clip_value: cut each gradient's elements to [-clip_value, clip_value]; before clip_norm.
         callbacks: called before and after epochs, and after batches; see `Callback`.

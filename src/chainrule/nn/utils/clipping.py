@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from chainrule import checks
 from chainrule.errors import NonFiniteError, SymbolicError
 from chainrule.graph.context import no_grad
@@ -28,7 +30,7 @@ def clipped_by_norm(grads: Sequence[Tensor], max_norm: float, norm: TensorLike) 
     As in PyTorch 1e-6 is added to the norm. Where it is not finite the gradients become NaN:
     scaled by 0 they would look as if there were nothing to learn.
     """
-    given = as_tensor(norm)
+    given = as_tensor(norm).astype(np.float64)
     factor = minimum(max_norm / (given + 1e-6), 1.0)
     factor = where(given < math.inf, factor, math.nan)
     # In two steps: the factor alone may be below the normal numbers of float32, and count as 0.
@@ -48,7 +50,7 @@ def get_total_norm(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """The norm of all elements of the Tensors as one vector: a scalar.
+    """The norm of all elements of the Tensors as one vector: a scalar of their dtype.
 
     It is summed up in float64, so that the squares of large float32 numbers do not overflow.
 
@@ -69,11 +71,16 @@ def get_total_norm(
         5.0
     """
     found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    return _in_dtype_of(found, _wide_norm(found, norm_type, error_if_nonfinite))
+
+
+def _wide_norm(tensors: Sequence[Tensor], norm_type: float, error_if_nonfinite: bool) -> Tensor:
+    """As `get_total_norm`, in float64."""
     order = float(norm_type)
     if not order > 0:
         raise ValueError(f"norm_type is positive, got {norm_type}")
     with no_grad():
-        norm = norm_of([x.detach() for x in found], order)
+        norm = norm_of([x.detach() for x in tensors], order)
     if error_if_nonfinite:
         if norm.is_symbolic:
             raise SymbolicError(
@@ -86,6 +93,12 @@ def get_total_norm(
                 "them; lower the learning rate, or look for the operation that made it"
             )
     return norm
+
+
+def _in_dtype_of(tensors: Sequence[Tensor], norm: Tensor) -> Tensor:
+    """A norm in the dtype of the Tensors; infinite where they hold no such number."""
+    with no_grad(), np.errstate(over="ignore"):
+        return norm.astype(np.result_type(np.float32, *[x.dtype for x in tensors]))
 
 
 def clip_grad_norm_(
@@ -106,7 +119,7 @@ def clip_grad_norm_(
         norm_type, error_if_nonfinite, foreach: as in `get_total_norm`.
 
     Returns:
-        The norm before.
+        The norm before, in the gradients' dtype.
 
     Raises:
         NonFiniteError, SymbolicError: as `get_total_norm`; no gradient has changed then.
@@ -122,9 +135,10 @@ def clip_grad_norm_(
         [0.6000000238418579, 0.800000011920929]
     """
     found = _with_gradients(parameters)
-    norm = get_total_norm([p.grad for p in found], norm_type, error_if_nonfinite)  # type: ignore[misc]
+    grads: list[Tensor] = [p.grad for p in found]  # type: ignore[misc]
+    norm = _wide_norm(grads, norm_type, error_if_nonfinite)
     clip_grads_with_norm_(found, max_norm, norm)
-    return norm
+    return _in_dtype_of(grads, norm)
 
 
 def clip_grads_with_norm_(

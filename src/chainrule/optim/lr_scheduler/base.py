@@ -7,7 +7,7 @@ that is resumed from a checkpoint continues with the same ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from chainrule import checks
 from chainrule.errors import SymbolicError
@@ -37,6 +37,10 @@ class Schedule(Constructed):
     `CyclicLR` and `OneCycleLR`, whose rates are their arguments, set these again. A group that is
     added later keeps its own rate.
 
+    Where the formula is near 0 a small rate may belong to a huge base. So the base rises no higher
+    than the rate that the group had before all schedules, except in a `chainable` schedule: a rate
+    above that holds for one step, and so does one that belongs to a base below 0.
+
     Args:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.
         last_epoch: -1, as in PyTorch: it begins at t = 0. `load_state_dict` goes on.
@@ -48,6 +52,8 @@ class Schedule(Constructed):
     Attributes:
         t: how often `step()` was called.
         base_lrs: the learning rate of each group that the formula starts from.
+        chainable: of the class: whether it goes on from every rate, to whatever base, as those do
+            which PyTorch calls chainable. For a formula that falls, or with which a warm-up ends.
 
     Raises:
         TypeError: if `optimizer` is none.
@@ -64,6 +70,8 @@ class Schedule(Constructed):
         >>> schedule.lrs(9), schedule.lrs(10)
         ([0.5], [0.25])
     """
+
+    chainable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -116,6 +124,7 @@ class Schedule(Constructed):
         )
 
     get_lr = ForeignName("get_lr", "get_last_lr(), or lrs(t) for any t")
+    _last_lr = ForeignName("_last_lr", "get_last_lr()")
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         """As `lr`, for the group of that number, where groups have formulas of their own."""
@@ -226,24 +235,34 @@ class Schedule(Constructed):
         for when in (t, t + 1):  # a rate that passes 0 says nothing of the base
             at_0, at_1 = (self.group_lr(number, base, when) for base in (0.0, 1.0))
             if at_1 != at_0:
-                return (lr - at_0) / (at_1 - at_0) if when == t else base_lr
+                if when != t:
+                    return base_lr
+                found = (lr - at_0) / (at_1 - at_0)
+                return found if self._is_chainable(t) else self._bounded(number, found)
         return None
 
-    def _set(self) -> None:
-        for scalar, value in self.scalars(self.t).items():
-            scalar.set(value)
+    def _is_chainable(self, t: int) -> bool:
+        """Whether it is `chainable` from t on."""
+        return self.chainable
+
+    def _bounded(self, number: int, base_lr: float) -> float:
+        """The base to go on with, where a rate that something else has set belongs to this one."""
+        own = self.base_lrs[number]
+        unscheduled = self._groups()[number].unscheduled[self.parameter]
+        return own if base_lr < 0 else min(base_lr, max(own, unscheduled))
 
     def state_dict(self) -> dict[str, Any]:
-        """The schedule's time and base, from which `load_state_dict` goes on."""
+        """The schedule's time, base and rates, from which `load_state_dict` goes on."""
         return {
             "schedule": type(self).__name__,
             "parameter": self.parameter,
             "t": self.t,
             "base_lrs": list(self.base_lrs),
+            "lrs": self.get_last_lr(),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken, and set the learning rates for there.
+        """Go on where `state_dict` was taken, and set the learning rates that held there.
 
         Raises:
             TypeError, ValueError: if it is of another schedule, hyper-parameter or number of
@@ -252,7 +271,11 @@ class Schedule(Constructed):
         self._check_state(state_dict)
         self.t = int(state_dict["t"])
         self.base_lrs = [float(lr) for lr in state_dict["base_lrs"]]
-        self._set()
+        values = self.scalars(self.t)
+        for group, lr in zip(self._groups(), state_dict["lrs"], strict=True):
+            values[group.scalars[self.parameter]] = float(lr)  # perhaps not that of the formula
+        for scalar, value in values.items():
+            scalar.set(value)
 
     def _check_state(self, state_dict: Mapping[str, Any]) -> None:
         check_mapping(state_dict)
@@ -261,9 +284,14 @@ class Schedule(Constructed):
             if state_dict.get(key) != mine[key]:
                 raise ValueError(f"the state is of {state_dict.get(key)}, this is of {mine[key]}")
         check_keys(state_dict, mine)
-        groups = len(state_dict["base_lrs"])
-        if groups != len(self.base_lrs):
-            raise ValueError(f"the state has {groups} groups, this schedule {len(self.base_lrs)}")
+        for key in ("base_lrs", "lrs"):
+            groups = len(state_dict[key])
+            if groups != len(self.base_lrs):
+                raise ValueError(
+                    f"the state has {groups} groups, this schedule {len(self.base_lrs)}"
+                )
+        for group, lr in zip(self._groups(), state_dict["lrs"], strict=True):
+            group.check(self.parameter, lr)
 
 
 def check_keys(state_dict: Mapping[str, Any], mine: Mapping[str, Any]) -> None:

@@ -68,6 +68,9 @@ class WarmupLR(Schedule):
             return base_lr * (t + 1) / (self.steps + 1)
         return self.schedule.group_lr(number, base_lr, t - self.steps)
 
+    def _is_chainable(self, t: int) -> bool:
+        return t >= self.steps and self.schedule._is_chainable(t - self.steps)
+
     def others(self, number: int, t: int) -> Mapping[str, float]:
         return self.schedule.others(number, max(t - self.steps, 0))
 
@@ -152,6 +155,10 @@ class SequentialLR(Schedule):
         if isinstance(self._current(t)[0], Cycle):  # its rates are not the optimiser's
             return self.base_lrs[number]
         return super()._base(number, lr, t)
+
+    def _is_chainable(self, t: int) -> bool:  # not before a milestone, where the rate may rise
+        schedule, own = self._current(t)
+        return schedule is self.schedulers[-1] and schedule._is_chainable(own)
 
     def others(self, number: int, t: int) -> Mapping[str, float]:
         schedule, own = self._current(t)
@@ -252,7 +259,6 @@ class ChainedScheduler(Schedule):
         return {
             "schedule": type(self).__name__,
             "t": self.t,
-            "lrs": [[g[s.parameter] for g in s._groups()] for s in self.schedulers],
             "schedules": [schedule.state_dict() for schedule in self.schedulers],
         }
 
@@ -268,17 +274,8 @@ class ChainedScheduler(Schedule):
         check_keys(state_dict, mine)
         for schedule, state in zip(self.schedulers, states, strict=True):
             schedule._check_state(state)
-        lrs = state_dict["lrs"]
-        if [*map(len, lrs)] != [*map(len, mine["lrs"])]:
-            raise ValueError(f"the state has the rates {lrs}, this schedule {mine['lrs']}")
-        for schedule, values in zip(self.schedulers, lrs, strict=True):
-            for group, value in zip(schedule._groups(), values, strict=True):
-                group.check(schedule.parameter, value)
         for schedule, state in zip(self.schedulers, states, strict=True):
             schedule.load_state_dict(state)
-        for schedule, values in zip(self.schedulers, lrs, strict=True):
-            for group, value in zip(schedule._groups(), values, strict=True):
-                group[schedule.parameter] = value
         self.t = int(state_dict["t"])
 
 

@@ -42,6 +42,8 @@ class CosineAnnealingLR(Schedule):
         [1.0, 0.5, 0.0, 0.0]
     """
 
+    chainable = True
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -71,7 +73,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         optimizer, last_epoch, unit, parameter: see `Schedule`.
         T_0: the length of the first fall.
         T_mult: the factor from each length to the next.
-        eta_min: where each fall ends.
+        eta_min: where each fall ends. A rate below it that something else sets holds for one step.
 
     Raises:
         TypeError, ValueError: as for every `Schedule`.
@@ -113,6 +115,11 @@ class CosineAnnealingWarmRestarts(Schedule):
             length *= self.T_mult
         return half_cosine(base_lr, self.eta_min, t / length)
 
+    def _base(self, number: int, lr: float, t: int) -> float | None:
+        if lr < self.eta_min:  # it says nothing of the base
+            return self.base_lrs[number]
+        return super()._base(number, lr, t)
+
 
 class FlatCosineLR(Schedule):
     """Flat for the first half, then half a cosine down to 0.
@@ -137,6 +144,8 @@ class FlatCosineLR(Schedule):
         >>> [round(schedule.lrs(t)[0], 3) for t in (0, 4, 5, 6, 7, 8, 9)]
         [1.0, 1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
+
+    chainable = True
 
     def __init__(
         self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch", parameter: str = "lr"

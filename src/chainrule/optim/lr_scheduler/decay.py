@@ -32,6 +32,8 @@ class ConstantLR(Schedule):
         [0.5, 0.5, 1.0, 1.0]
     """
 
+    chainable = True
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -70,6 +72,8 @@ class StepLR(Schedule):
         [0.5, 0.5, 0.25, 0.25, 0.125]
     """
 
+    chainable = True
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -107,6 +111,8 @@ class MultiStepLR(Schedule):
         >>> [schedule.lrs(t)[0] for t in range(5)]
         [0.5, 0.5, 0.25, 0.125, 0.125]
     """
+
+    chainable = True
 
     def __init__(
         self,
@@ -150,6 +156,8 @@ class ExponentialLR(Schedule):
         0.5
     """
 
+    chainable = True
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -187,6 +195,8 @@ class InverseTimeLR(Schedule):
         [0.25]
     """
 
+    chainable = True
+
     def __init__(
         self, optimizer: Optimizer, decay: float, *, unit: Unit = "epoch", parameter: str = "lr"
     ) -> None:
@@ -218,6 +228,8 @@ class LinearLR(Schedule):
         >>> [schedule.lrs(t)[0] for t in range(6)]
         [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
     """
+
+    chainable = True
 
     def __init__(
         self,
@@ -259,6 +271,8 @@ class PolynomialLR(Schedule):
         >>> [schedule.lrs(t)[0] for t in range(6)]
         [1.0, 0.5625, 0.25, 0.0625, 0.0, 0.0]
     """
+
+    chainable = True
 
     def __init__(
         self,

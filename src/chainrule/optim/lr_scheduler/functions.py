@@ -74,6 +74,8 @@ class MultiplicativeLR(FunctionSchedule):
         [1.0, 0.5, 0.25, 0.125]
     """
 
+    chainable = True
+
     @cached_property
     def _products(self) -> list[list[float]]:
         """For each group the products of its factors up to each t so far."""

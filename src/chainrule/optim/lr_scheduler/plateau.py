@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule import checks
+from chainrule.graph.names import ForeignName
 from chainrule.graph.tensor import Tensor
 from chainrule.optim.lr_scheduler.base import (
     check_keys,
@@ -28,6 +29,10 @@ class Plateau:
         waited: how many values in a row were no improvement.
         cooling: how many values more are not counted.
     """
+
+    num_bad_epochs = ForeignName("num_bad_epochs", "waited")
+    cooldown_counter = ForeignName("cooldown_counter", "cooling")
+    in_cooldown = ForeignName("in_cooldown", "cooling > 0")
 
     def __init__(
         self,
@@ -128,6 +133,8 @@ class ReduceLROnPlateau(Plateau):
         >>> schedule.get_last_lr()
         [0.5]
     """
+
+    _last_lr = ForeignName("_last_lr", "get_last_lr()")
 
     def __init__(
         self,
