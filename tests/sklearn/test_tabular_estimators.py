@@ -178,6 +178,27 @@ def test_importances_are_computed_when_they_are_asked_for():
     assert not hasattr(again, "_some_rows")
 
 
+@pytest.mark.parametrize("classes", [2, 60])
+def test_importances_are_of_rows_from_all_of_the_table(classes):
+    time = np.linspace(-1, 1, 6000)
+    rows = np.stack([time, RNG.normal(size=6000)], axis=1)
+    y = np.digitize(time + 0.05 * rows[:, 1], np.linspace(-1, 1, classes + 1)[1:-1])
+    model = TabularClassifier("fast", epochs=2, hidden=[16], random_state=0)
+    for table in (rows, pd.DataFrame(rows, columns=["time", "other"])):
+        shares = model.fit(table, y).feature_importances_
+        every = list(model.model_.importances(table).values())
+        np.testing.assert_allclose(shares, every, atol=0.03)
+    read = pickle.loads(pickle.dumps(model.fit(rows, y)))
+    np.testing.assert_array_equal(read.feature_importances_, model.feature_importances_)
+
+
+def test_importances_of_many_classes_take_fewer_rows():
+    y = np.arange(3000) % 60
+    model = TabularClassifier("fast", epochs=1, hidden=[4], random_state=0)
+    model.fit(RNG.normal(size=(3000, 2)), y)
+    assert len(model._some_rows["numbers"]) == 166  # 10,000 rows times outputs
+
+
 def test_processes_of_joblib_give_what_one_gives():
     # Each process has threads of its own; joblib divides the CPUs among them.
     x = FRAME[["size"]].to_numpy()  # so that they need no pandas

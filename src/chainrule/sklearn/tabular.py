@@ -16,6 +16,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
+from chainrule.data.batches import permutation
 from chainrule.sklearn.base import (
     ClassWeight,
     check_present,
@@ -26,13 +27,16 @@ from chainrule.sklearn.base import (
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
-from chainrule.tabular.reading import as_array
+from chainrule.tabular.reading import as_array, rows_in
 from chainrule.tabular.recipe import Task
 from chainrule.tabular.targets import Classes
 from chainrule.train import Callback
 
 _ROWS = 2000
-"""Rows of which the importances are taken."""
+"""The most rows of which the importances are taken."""
+
+_TERMS = 10_000
+"""The most rows times outputs, each output taking a pass of its own; but at least 100 rows."""
 
 _OF_FIT = frozenset(signature(fit).parameters)
 """The parameters that `tabular.fit` takes as they are."""
@@ -80,7 +84,8 @@ class _Tabular(ReportMixin, BaseEstimator):
         )  # fmt: skip
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
-        self._some_rows = self.columns_.transform(_some(X))
+        some = _some(X, self.model_.target.outputs)
+        self._some_rows = self.columns_.transform(some)
         self._importances: NDArray[np.float64] | None = None
         self.best_epoch_: int = members[0]["best_epoch"]
         self.n_iter_ = len(members[0]["epochs"]["epoch"])
@@ -95,7 +100,7 @@ class _Tabular(ReportMixin, BaseEstimator):
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
-        """The share of each column, by gradient times input, on some of the rows."""
+        """The share of each column, by gradient times input, on some of the rows, drawn at random."""
         check_is_fitted(self)
         if self._importances is None:
             shares = self.model_.importances_encoded(self._some_rows)
@@ -412,9 +417,13 @@ class TabularRegressor(RegressorMixin, _Tabular):
         return tags
 
 
-def _some(X: Any) -> Any:
-    """At most the first 2,000 rows of a table."""
-    return X.head(_ROWS) if hasattr(X, "head") else X[:_ROWS]
+def _some(X: Any, outputs: int) -> Any:
+    """Rows of a table for the importances: of many some at random, the same ones every time."""
+    rows, most = rows_in(X), min(_ROWS, max(_TERMS // outputs, 100))
+    if rows <= most:
+        return X
+    some = np.sort(permutation(rows, 0, 0)[:most])
+    return as_frame(X, "X")[some].to_native() if is_table(X) else X[some]
 
 
 def _labels(y: Any) -> NDArray[Any]:
