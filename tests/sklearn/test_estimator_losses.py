@@ -127,6 +127,34 @@ def test_predictions_are_in_the_units_of_the_targets(loss, y, link):
             regressor(loss=loss, output_activation="softplus").fit(X, y)
 
 
+@pytest.mark.parametrize(
+    ("make", "loss", "y", "match"),
+    [
+        (regressor, "poisson", NUMBER + 9, "which are counts, must be at least 0"),
+        (regressor, nn.BCEWithLogitsLoss(), SHARES, "must lie in 0 ... 1"),
+        (classifier, "log_loss", SEVERAL, "must lie in 0 ... 1"),
+        (classifier, nn.BCEWithLogitsLoss(), SEVERAL, "must lie in 0 ... 1"),
+    ],
+    ids=["counts", "shares", "labels", "labels of nn"],
+)
+def test_targets_that_the_loss_does_not_take(make, loss, y, match):
+    wrong = -3 * y
+    for solver in ("adam", "lbfgs"):
+        with pytest.raises(ValueError, match=f"training targets.*{match}"):
+            make(loss=loss, solver=solver).fit(X, wrong)
+    with pytest.raises(ValueError, match=f"validation targets.*{match}"):
+        make(loss=loss).fit(X, y, X_val=X, y_val=wrong)
+
+
+def test_targets_held_out_that_the_loss_does_not_take():
+    estimator = regressor(loss="poisson", early_stopping=True, validation_fraction=0.5)
+    for row in range(8):
+        y = np.abs(NUMBER)
+        y[row] = -1
+        with pytest.raises(ValueError, match="targets, which are counts"):
+            estimator.fit(X, y)
+
+
 def test_predictions_are_by_the_loss_of_the_last_fit():
     estimator = regressor(max_iter=1, warm_start=True).fit(X, COUNTS)
     before = estimator.predict(X)

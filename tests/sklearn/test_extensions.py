@@ -184,6 +184,7 @@ def test_partial_fit_stops_early():
         ({"sample_weight_val": THREE}, "which are missing"),
         ({"X_val": X, "y_val": THREE + 1}, "labels that y has not"),
         ({"X_val": X[:, 1:], "y_val": THREE}, "expecting 5 features"),
+        ({"X_val": X, "y_val": THREE, "sample_weight_val": -TWO}, "a weight is not negative"),
     ],
 )
 def test_rows_to_validate_on_that_do_not_fit(given, match):
@@ -205,6 +206,16 @@ def test_rows_to_validate_on_that_do_not_fit(given, match):
 def test_what_lbfgs_can_not(parameters):
     with pytest.raises(ValueError, match="minibatches"):
         classifier(solver="lbfgs", **parameters).fit(X, THREE)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_weights_below_0(make, solver):
+    with pytest.raises(ValueError, match="a weight is not negative"):
+        make(solver=solver).fit(X, TWO, np.where(TWO, 1.0, -1.0))
+    if make is classifier:
+        with pytest.raises(ValueError, match="a weight is not negative"):
+            make(solver=solver, class_weight={0: -1.0, 1: 1.0}).fit(X, TWO)
 
 
 def test_missing_values_on_request():

@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight
 
+from chainrule.data.arrays import check_some_weight, checked_weights
 from chainrule.graph.tensor import Array
 from chainrule.tabular.cells import is_missing
 from chainrule.tabular.reading import unmasked
@@ -102,7 +103,8 @@ def weights_of_rows(
     """The weight of each row: its own times that of its class; None where all count the same.
 
     Raises:
-        ValueError: for a number of weights that is not that of the rows, or what is no number.
+        ValueError: for a number of weights that is not that of the rows, or what is no number; for
+            a negative weight, or none above 0.
     """
     weights: Array | None = None
     if sample_weight is not None:
@@ -110,6 +112,9 @@ def weights_of_rows(
     if class_weight is not None:
         of_class = compute_sample_weight(class_weight, y)
         weights = of_class if weights is None else weights * of_class
+    if weights is not None:
+        weights = checked_weights(weights, len(weights), weights.dtype, "sample_weight")
+        check_some_weight(weights, "sample_weight")
     return weights
 
 

@@ -46,6 +46,9 @@ class BinaryLogLoss(ElementLoss):
 
     outputs = "logits"
 
+    def target_fault(self, target: Array) -> str | None:
+        return range_fault("targets", target, 0, 1)
+
     def forward(
         self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
     ) -> Tensor:
@@ -88,6 +91,12 @@ class HalfPoissonDeviance(ElementLoss):
         return self._reduce(losses.sum(1), sample_weight)
 
 
+def target_fault(loss: Any, target: Array) -> str | None:
+    """What is wrong with the values of targets, as a loss says, which may be any function."""
+    found = getattr(loss, "target_fault", None)
+    return None if found is None else found(target)
+
+
 class Objective(Module):
     """A loss, with scikit-learn's penalty: J = L + alpha / (2 n) sum of W^2.
 
@@ -117,8 +126,7 @@ class Objective(Module):
 
     def target_fault(self, target: Array) -> str | None:
         """What is wrong with the values of targets, as the loss says."""
-        found = getattr(self.loss, "target_fault", None)
-        return None if found is None else found(target)
+        return target_fault(self.loss, target)
 
     @property
     def adds_up(self) -> bool:

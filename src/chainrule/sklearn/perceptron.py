@@ -30,7 +30,7 @@ from chainrule.sklearn.epochs import needs_fit, train_epochs
 from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
 from chainrule.sklearn.network import ACTIVATIONS, Network, widths_of
-from chainrule.sklearn.objective import Objective
+from chainrule.sklearn.objective import Objective, target_fault
 from chainrule.sklearn.outputs import Outputs, predicting_backend
 from chainrule.sklearn.predictions import PerceptronPredictions
 from chainrule.sklearn.reports import ReportMixin
@@ -416,6 +416,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _validation(self, X: Any, y: Array, weights: Array | None = None) -> Validation:
         targets = self._targets(y, X.dtype)
+        if fault := target_fault(self._loss(), targets):
+            raise ValueError(f"validation {fault}")
         scorer = self.scoring
         if scorer is not None and scorer != "loss":
             scorer = check_scoring(self, scorer)
