@@ -211,6 +211,37 @@ def test_processes_of_joblib_give_what_one_gives():
     np.testing.assert_array_equal(*[one.predict(x) for one in found])
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        TabularClassifier(**SMALL), TabularRegressor(**SMALL),
+        MLPClassifier(max_iter=5), MLPRegressor(max_iter=5),
+    ],
+)  # fmt: skip
+def test_a_fit_that_fails_changes_nothing(estimator):
+    rows = RNG.normal(size=(40, 3))
+    estimator = clone(estimator)
+    wrong = rows[:, :2], np.arange(40) % 3, [-1.0] * 40
+    with pytest.raises(ValueError, match="not negative"):
+        estimator.fit(*wrong)
+    assert not [name for name in vars(estimator) if name.endswith("_")]
+    estimator.fit(rows, np.where(rows[:, 0] > 0, 8, 9))
+    before, expected = set(vars(estimator)), estimator.predict(rows)
+    with pytest.raises(ValueError, match="not negative"):
+        estimator.fit(*wrong)
+    assert set(vars(estimator)) == before and estimator.n_features_in_ == 3
+    np.testing.assert_array_equal(estimator.predict(rows), expected)
+
+
+def test_a_first_partial_fit_that_fails_changes_nothing():
+    estimator, rows = MLPClassifier(), RNG.normal(size=(9, 2))
+    with pytest.raises(ValueError, match="classes not in"):
+        estimator.partial_fit(rows, np.arange(9) % 3, classes=[0, 1])
+    estimator.partial_fit(rows, np.arange(9) % 3, classes=[0, 1, 2])
+    assert estimator.classes_.tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
 @pytest.mark.parametrize(
     ("given", "said"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,6 +19,8 @@ from chainrule.tabular.cells import is_missing
 from chainrule.tabular.reading import unmasked
 
 Kind = Literal["binary", "multiclass", "multilabel"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 ClassWeight = Mapping[Any, float] | Literal["balanced"] | list[Mapping[Any, float]] | None
 
@@ -152,6 +155,25 @@ def has_held_out(X: Any, y: Any, sample_weight: Any) -> bool:
         raise ValueError(f"{there} is provided, but {missing} was not provided.")
     check_present(y)
     return True
+
+
+def whole_or_not_at_all(fit: Method) -> Method:
+    """A method of an estimator that, where it fails, leaves the attributes as they were.
+
+    An old network would else predict under the names of new classes or columns.
+    """
+
+    @wraps(fit)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return cast(Method, wrapper)
 
 
 def seed_from(random_state: np.random.RandomState) -> int:

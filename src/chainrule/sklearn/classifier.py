@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_label
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.graph.tensor import Array
-from chainrule.sklearn.base import Labels
+from chainrule.sklearn.base import Labels, whole_or_not_at_all
 from chainrule.sklearn.losses import classification_loss, takes_classes
 from chainrule.sklearn.perceptron import BasePerceptron
 from chainrule.sklearn.solvers import trains_by_batches
@@ -184,6 +184,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         self.callbacks = callbacks
         self.allow_nan = allow_nan
 
+    @whole_or_not_at_all
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -210,6 +211,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(trains_by_batches)
+    @whole_or_not_at_all
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,

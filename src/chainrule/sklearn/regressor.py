@@ -14,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.graph.tensor import Array
+from chainrule.sklearn.base import whole_or_not_at_all
 from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_link, regression_loss
 from chainrule.sklearn.network import ACTIVATIONS, Network
 from chainrule.sklearn.perceptron import BasePerceptron
@@ -193,6 +194,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         self.callbacks = callbacks
         self.allow_nan = allow_nan
 
+    @whole_or_not_at_all
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -219,6 +221,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(trains_by_batches)
+    @whole_or_not_at_all
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,

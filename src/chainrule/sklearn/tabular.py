@@ -23,6 +23,7 @@ from chainrule.sklearn.base import (
     has_held_out,
     seed_from,
     weights_of_rows,
+    whole_or_not_at_all,
 )
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
@@ -212,6 +213,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             random_state=random_state, verbose=verbose, callbacks=callbacks,
         )  # fmt: skip
 
+    @whole_or_not_at_all
     def fit(
         self,
         X: Any,
@@ -350,6 +352,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
             callbacks=callbacks,
         )  # fmt: skip
 
+    @whole_or_not_at_all
     def fit(
         self,
         X: Any,
