@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn.neural_network")
+joblib = pytest.importorskip("joblib")
 
 import chainrule as cr
 from chainrule import nn
@@ -52,6 +53,15 @@ def test_a_loss_of_nn_is_that_of_scikit_learn():
     np.testing.assert_allclose(
         own.fit(X, THREE, weights).loss_curve_, mine.fit(X, THREE, weights).loss_curve_, rtol=1e-9
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "loss"), [(classifier, nn.CrossEntropyLoss()), (regressor, nn.PinballLoss(0.3))]
+)
+def test_a_loss_that_is_given_is_left_as_it_is(make, loss):
+    before, hashed = dict(vars(loss)), joblib.hash(loss)
+    make(loss=loss).fit(X, THREE)
+    assert vars(loss) == before and joblib.hash(loss) == hashed
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,7 +116,7 @@ class Objective(Module):
 
     def __init__(self, loss: Any, layers: Sequence[Linear], alpha: float) -> None:
         super().__init__()
-        self.loss = loss
+        self.loss = copy.deepcopy(loss) if isinstance(loss, Module) else loss
         self.layers: Any = ModuleList(layers if alpha else ())
         self.alpha = alpha
 
