@@ -165,6 +165,27 @@ def test_early_stopping_keeps_the_best(scoring):
         assert estimator.score(X[150:], THREE[150:]) == max(scores)
 
 
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_a_scorer_is_given_the_estimator_as_it_is(make):
+    seen = []
+
+    def score(estimator, rows, y):
+        some = estimator.predict(rows[:5])
+        np.testing.assert_allclose(some, estimator.predict(rows)[:5], rtol=1e-9)
+        if make is classifier:
+            np.exp(estimator.predict_log_proba(rows)).sum(axis=1)
+        seen.append((estimator.coefs_[0], estimator.alpha, type(estimator)))
+        return estimator.score(rows, y)
+
+    given = {"X_val": X[150:], "y_val": THREE[150:]}
+    estimator = make(scoring=score).fit(X[:150], THREE[:150], **given)
+    plain = make().fit(X[:150], THREE[:150], **given)
+    np.testing.assert_allclose(estimator.validation_scores_, plain.validation_scores_)
+    assert len(seen) == 6 and seen[0][1:] == (estimator.alpha, type(estimator))
+    np.testing.assert_array_equal(seen[-1][0], estimator.coefs_[0])
+    assert not np.array_equal(seen[0][0], seen[-1][0])
+
+
 def test_partial_fit_stops_early():
     held = {"X_val": X[150:], "y_val": NUMBER[150:]}
     estimator = regressor(early_stopping=True, n_iter_no_change=3, learning_rate_init=0.1)

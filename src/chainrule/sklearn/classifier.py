@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -317,9 +317,6 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             return self._labels.decode(output)
         return self._labels.decode(expit(output))
 
-    def _scored(self, output: Array) -> Any:
-        return _Classified(self.classes_, self._predicted(output), self._probabilities(output))
-
     def _score_of(self, y: Array, output: Array, weights: Array | None) -> float:
         right = self._predicted(output) == y
         if right.ndim > 1:
@@ -365,21 +362,3 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-class _Classified(ClassifierMixin, BaseEstimator):
-    """Labels and probabilities that are there, for a scorer."""
-
-    def __init__(self, classes: Array, labels: Array, probabilities: Array) -> None:
-        self.classes_ = classes
-        self.labels = labels
-        self.probabilities = probabilities
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def predict(self, X: Any) -> Array:
-        return self.labels
-
-    def predict_proba(self, X: Any) -> Array:
-        return self.probabilities

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from chainrule.data.batches import Batches
 from chainrule.data.mapped import mapped_files
+from chainrule.errors import NonFiniteError
 from chainrule.execute.native import NativeStep
 from chainrule.sklearn.batches import DenseBatches
 from chainrule.system.interrupts import interrupts_to
@@ -80,6 +82,15 @@ def train_epochs(
             after(trainer.graphs.mean_loss(totals, training=True))
             if trainer.state.stop_reason is not None:
                 break
+    return True
+
+
+def fit_epochs(trainer: Trainer, batches: Any, epochs: int) -> bool:
+    """Train by `Trainer.fit`; whether all losses were finite."""
+    try:
+        trainer.fit(batches, epochs=epochs, progress=False)
+    except NonFiniteError:
+        return False
     return True
 
 

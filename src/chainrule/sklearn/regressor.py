@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -293,9 +293,6 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         found = _LINKS[self._link](output)
         return found[:, 0] if found.shape[1] == 1 else found
 
-    def _scored(self, output: Array) -> Any:
-        return _Predicted(self._predicted(output))
-
     def _has_no_score(self) -> bool:
         return quantiles_of(self.loss) > 1
 
@@ -338,16 +335,3 @@ def r2(y: Array, predicted: Array, weights: Array | None = None) -> float:
     of_constant = np.where(residual == 0, 1.0, 0.0)
     share = np.divide(residual, total, out=np.zeros_like(total), where=total != 0)
     return float(np.where(total != 0, 1.0 - share, of_constant).mean())
-
-
-class _Predicted(RegressorMixin, BaseEstimator):
-    """Predictions that are there, for a scorer."""
-
-    def __init__(self, predictions: Array) -> None:
-        self.predictions = predictions
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def predict(self, X: Any) -> Array:
-        return self.predictions

@@ -101,7 +101,7 @@ class _Tabular(ReportMixin, BaseEstimator):
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
-        """The share of each column, by gradient times input, on some of the rows, drawn at random."""
+        """The share of each column, by gradient times input, on rows drawn at random."""
         check_is_fitted(self)
         if self._importances is None:
             shares = self.model_.importances_encoded(self._some_rows)
