@@ -34,6 +34,7 @@ class Labels:
     Attributes:
         classes: the labels, sorted.
         kind: "multilabel" for zeros and ones in columns; "binary" for one or two classes.
+        is_sparse: whether y was sparse.
 
     Raises:
         ValueError: for what are no labels: real numbers, or several columns of classes.
@@ -46,6 +47,8 @@ class Labels:
         >>> labels.decode(np.array([[0.2], [0.7]])).tolist()
         ['no', 'yes']
     """
+
+    is_sparse = False  # of pickles from before the attribute
 
     def __init__(self, y: Any) -> None:
         try:
@@ -63,6 +66,7 @@ class Labels:
             )
         names = found in ("binary", "multiclass")
         self.classes: Array = np.unique(y) if names else unique_labels(y)
+        self.is_sparse = sparse.issparse(y)
         self.kind: Kind = "multiclass"
         if found.startswith("multilabel"):
             self.kind = "multilabel"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
@@ -325,17 +326,19 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             return np.count_nonzero(right) / len(right)
         return float(np.average(right, weights=weights))
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any) -> Any:
         """The label of each row.
 
         Args:
             X: rows with the columns of `fit`.
 
         Returns:
-            Labels, shape (rows,); of several labels zeros and ones, (rows, labels).
+            Labels, shape (rows,); of several labels zeros and ones, (rows, labels), as a CSR matrix
+            where y was sparse.
         """
         check_is_fitted(self)
-        return self._predicted(self._output(X))
+        found = self._predicted(self._output(X))
+        return sparse.csr_matrix(found) if self._labels.is_sparse else found
 
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class for each row, in the order of `classes_`.
