@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("sklearn.neural_network")
 pytest.importorskip("pandas")
 import pandas as pd
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.inspection import partial_dependence
 from sklearn.model_selection import GridSearchCV
@@ -290,6 +291,17 @@ def test_missing_targets_are_named(estimator, y):
     for given in ({"y": y}, {"y": [1, 0] * 20, "X_val": rows, "y_val": y}):
         with pytest.raises(ValueError, match="y contains NaN: it is missing at row 1"):
             clone(estimator).fit(rows, **given)
+
+
+@pytest.mark.parametrize("estimator", [TabularRegressor(**SMALL), MLPRegressor(max_iter=1)])
+def test_sparse_targets_are_refused(estimator):
+    rows = RNG.normal(size=(40, 2))
+    held = {"X_val": rows, "y_val": csr_matrix(rows)}
+    for y, given in ((csr_matrix(rows), {}), (rows, held)):
+        with pytest.raises(TypeError, match=r"y is a sparse matrix, .* give y.toarray\(\)"):
+            clone(estimator).fit(rows, y, **given)
+    with pytest.raises(TypeError, match="y is a sparse matrix"):
+        tabular.fit(rows, csr_matrix(rows), "regression")
 
 
 def test_targets_of_any_scale_are_learnt_alike():

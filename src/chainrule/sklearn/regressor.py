@@ -19,6 +19,7 @@ from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_link, 
 from chainrule.sklearn.network import ACTIVATIONS, Network
 from chainrule.sklearn.perceptron import BasePerceptron
 from chainrule.sklearn.solvers import trains_by_batches
+from chainrule.tabular.reading import check_dense
 
 _LINKS: dict[str, Callable[[Array], Array]] = {
     "identity": lambda output: output,
@@ -287,6 +288,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return regression_loss(self.loss)
 
     def _targets(self, y: Array, dtype: Any) -> Array:
+        check_dense(y, "y")
         return np.ascontiguousarray(y.reshape(len(y), -1), dtype)
 
     def _predicted(self, output: Array) -> Array:

@@ -28,7 +28,7 @@ from chainrule.sklearn.base import (
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
-from chainrule.tabular.reading import as_array, rows_in
+from chainrule.tabular.reading import as_array, check_dense, rows_in
 from chainrule.tabular.recipe import Task
 from chainrule.tabular.targets import Classes
 from chainrule.train import Callback
@@ -444,5 +444,6 @@ def _targets(y: Any) -> NDArray[Any]:
     """Numbers as a vector, or rows of them."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
+    check_dense(y, "y")
     check_present(y)
     return np.asarray(_check_y(y, multi_output=True, y_numeric=True))
