@@ -6,9 +6,12 @@ import pytest
 pytest.importorskip("sklearn.neural_network")
 joblib = pytest.importorskip("joblib")
 
-import chainrule as cr
-from chainrule import nn
-from chainrule.sklearn import MLPClassifier, MLPRegressor
+from sklearn.metrics import mean_pinball_loss  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
+
+import chainrule as cr  # noqa: E402
+from chainrule import nn  # noqa: E402
+from chainrule.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -99,6 +102,25 @@ def test_quantiles():
     assert max(estimator.validation_scores_) == -min(estimator.validation_loss_curve_)
     with pytest.raises(ValueError, match="of one target"):
         estimator.fit(X, X[:, :2])
+
+
+@pytest.mark.parametrize("levels", [[0.1, 0.5, 0.9], [0.2, 0.7]])
+def test_the_score_of_several_quantiles_is_their_loss(levels):
+    search = GridSearchCV(regressor(loss=nn.PinballLoss(levels)), {"alpha": [0.1, 10.0]}, cv=2)
+    estimator = search.fit(X, NUMBER).best_estimator_
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    found = estimator.predict(X)
+    for weights in (None, rng.uniform(0.5, 2, len(X))):
+        losses = [
+            mean_pinball_loss(NUMBER, found[:, i], alpha=level, sample_weight=weights)
+            for i, level in enumerate(levels)
+        ]
+        expected = pytest.approx(-np.mean(losses), rel=1e-9)
+        assert estimator.score(X, NUMBER, weights) == expected
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        estimator.score(X, NUMBER[:-1])
+    with pytest.raises(ValueError, match="y contains NaN"):
+        estimator.score(X, np.where(TWO, np.nan, 1.0))
 
 
 def test_a_scorer_of_several_quantiles_is_asked():
