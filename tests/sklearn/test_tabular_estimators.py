@@ -138,6 +138,9 @@ def test_arguments():
     ):
         with pytest.raises(ValueError, match=said):
             TabularRegressor(**{**SMALL, **wrong}).fit(FRAME, VALUES)
+    for weight in ("auto", pd.Series({"big": 1.0, "small": 2.0})):
+        with pytest.raises(ValueError, match="'class_weight' parameter of TabularClassifier"):
+            TabularClassifier(**SMALL, class_weight=weight).fit(FRAME, LABELS)
     with pytest.raises(ValueError, match=r"1 class, .*'a'"):
         TabularClassifier(**SMALL).fit(FRAME, ["a"] * 120)
     with pytest.raises(ValueError, match="two columns named 'size'"):
@@ -165,6 +168,18 @@ def test_rows_to_validate_on_are_weighted_as_those_held_out():
     )  # fmt: skip
     assert np.allclose(weighted.predict_proba(x), by_rows.predict_proba(x), atol=1e-4)
     assert weighted.model_.predict(x[:5]).tolist() == weighted.predict(x[:5]).tolist()
+
+
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+@pytest.mark.parametrize("preset", ["fast", "default"])
+def test_rows_of_weight_0_change_nothing(kind, preset):
+    rows = RNG.normal(size=(120, 2))
+    y, counts = (rows[:, 0] > 0).astype(int), np.arange(120) % 3 > 0
+    model = kind(preset, **SMALL)
+    weighted = clone(model).fit(rows, y, counts.astype(float))
+    model.fit(rows[counts], y[counts])
+    assert weighted.history_["loss"] == model.history_["loss"]
+    np.testing.assert_array_equal(weighted.predict(rows), model.predict(rows))
 
 
 def test_importances_are_computed_when_they_are_asked_for():

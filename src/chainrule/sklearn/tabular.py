@@ -76,7 +76,6 @@ class _Tabular(ReportMixin, BaseEstimator):
             setattr(self, name, value)
 
     def _fit_model(self, X: Any, y: Any, weights: Any, validation: Any) -> None:
-        self._validate_params()
         given = self.get_params(deep=False)
         self.model_ = fit(
             X, y, self._task, sample_weight=weights, validation=validation,
@@ -239,6 +238,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         Raises:
             TypeError, ValueError: as `tabular.fit`.
         """
+        self._validate_params()
         X = self._checked(X, reset=True)
         y = _labels(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -378,6 +378,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         Raises:
             TypeError, ValueError: as `tabular.fit`.
         """
+        self._validate_params()
         X = self._checked(X, reset=True)
         y = _targets(y)
         weights = weights_of_rows(X, y, sample_weight)

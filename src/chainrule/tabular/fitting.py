@@ -372,4 +372,4 @@ def _weights(given: Any, rows: int) -> NDArray[np.float64] | None:
         raise ValueError(f"sample_weight has shape {weights.shape}, expected ({rows},)")
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ValueError("sample_weight holds a weight for each row, not negative, not all 0")
-    return weights / weights.mean()
+    return weights / weights[weights > 0].mean()  # rows of weight 0 are left out of the training
