@@ -333,3 +333,17 @@ def test_whitening_what_does_not_vary_is_refused():
     nn.Whiten(4, eps=1e-3).fit(x)
     with pytest.raises(ValueError, match="vary along 0 axes"):
         nn.Whiten(2).fit(np.ones((5, 2)))
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 1 / 3, 7.7, 1234.567, 1e5 + 0.1, -1e9 + 0.3])
+@pytest.mark.parametrize("rows", [5, 200, 5000])
+def test_whitening_what_varies_by_rounding_alone_is_refused(rows, value):
+    a, b = np.random.default_rng(rows).normal(size=(2, rows))
+    constant = np.full(rows, value)
+    for columns in ([constant], [a, constant], [a, a + value], [a, b, a + b + value]):
+        for method in ("pca", "zca"):
+            with pytest.raises(ValueError, match=rf"vary along {len(columns) - 1} axes only"):
+                nn.Whiten(len(columns), method).fit(np.stack(columns, axis=1))
+    few = np.stack([1e-9 * abs(value) * a + value, b], axis=1)  # it does vary
+    np.testing.assert_allclose(np.cov(nn.Whiten(2, dtype="float64").fit(few)(few).numpy().T,
+                                      bias=True), np.eye(2), atol=1e-4)  # fmt: skip

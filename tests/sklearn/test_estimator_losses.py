@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn.neural_network")
+joblib = pytest.importorskip("joblib")
 
-import chainrule as cr
-from chainrule import nn
-from chainrule.sklearn import MLPClassifier, MLPRegressor
+from sklearn.metrics import mean_pinball_loss  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
+
+import chainrule as cr  # noqa: E402
+from chainrule import nn  # noqa: E402
+from chainrule.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -55,6 +59,15 @@ def test_a_loss_of_nn_is_that_of_scikit_learn():
 
 
 @pytest.mark.parametrize(
+    ("make", "loss"), [(classifier, nn.CrossEntropyLoss()), (regressor, nn.PinballLoss(0.3))]
+)
+def test_a_loss_that_is_given_is_left_as_it_is(make, loss):
+    before, hashed = dict(vars(loss)), joblib.hash(loss)
+    make(loss=loss).fit(X, THREE)
+    assert vars(loss) == before and joblib.hash(loss) == hashed
+
+
+@pytest.mark.parametrize(
     ("loss", "y", "match"),
     [
         (nn.BCEWithLogitsLoss(), THREE, "two classes"),
@@ -91,6 +104,25 @@ def test_quantiles():
         estimator.fit(X, X[:, :2])
 
 
+@pytest.mark.parametrize("levels", [[0.1, 0.5, 0.9], [0.2, 0.7]])
+def test_the_score_of_several_quantiles_is_their_loss(levels):
+    search = GridSearchCV(regressor(loss=nn.PinballLoss(levels)), {"alpha": [0.1, 10.0]}, cv=2)
+    estimator = search.fit(X, NUMBER).best_estimator_
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    found = estimator.predict(X)
+    for weights in (None, rng.uniform(0.5, 2, len(X))):
+        losses = [
+            mean_pinball_loss(NUMBER, found[:, i], alpha=level, sample_weight=weights)
+            for i, level in enumerate(levels)
+        ]
+        expected = pytest.approx(-np.mean(losses), rel=1e-9)
+        assert estimator.score(X, NUMBER, weights) == expected
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        estimator.score(X, NUMBER[:-1])
+    with pytest.raises(ValueError, match="y contains NaN"):
+        estimator.score(X, np.where(TWO, np.nan, 1.0))
+
+
 def test_a_scorer_of_several_quantiles_is_asked():
     called = []
 
@@ -125,6 +157,34 @@ def test_predictions_are_in_the_units_of_the_targets(loss, y, link):
     if link != "identity":
         with pytest.raises(ValueError, match=f"has {link} as output_activation"):
             regressor(loss=loss, output_activation="softplus").fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("make", "loss", "y", "match"),
+    [
+        (regressor, "poisson", NUMBER + 9, "which are counts, must be at least 0"),
+        (regressor, nn.BCEWithLogitsLoss(), SHARES, "must lie in 0 ... 1"),
+        (classifier, "log_loss", SEVERAL, "must lie in 0 ... 1"),
+        (classifier, nn.BCEWithLogitsLoss(), SEVERAL, "must lie in 0 ... 1"),
+    ],
+    ids=["counts", "shares", "labels", "labels of nn"],
+)
+def test_targets_that_the_loss_does_not_take(make, loss, y, match):
+    wrong = -3 * y
+    for solver in ("adam", "lbfgs"):
+        with pytest.raises(ValueError, match=f"training targets.*{match}"):
+            make(loss=loss, solver=solver).fit(X, wrong)
+    with pytest.raises(ValueError, match=f"validation targets.*{match}"):
+        make(loss=loss).fit(X, y, X_val=X, y_val=wrong)
+
+
+def test_targets_held_out_that_the_loss_does_not_take():
+    estimator = regressor(loss="poisson", early_stopping=True, validation_fraction=0.5)
+    for row in range(8):
+        y = np.abs(NUMBER)
+        y[row] = -1
+        with pytest.raises(ValueError, match="targets, which are counts"):
+            estimator.fit(X, y)
 
 
 def test_predictions_are_by_the_loss_of_the_last_fit():

@@ -165,6 +165,27 @@ def test_early_stopping_keeps_the_best(scoring):
         assert estimator.score(X[150:], THREE[150:]) == max(scores)
 
 
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_a_scorer_is_given_the_estimator_as_it_is(make):
+    seen = []
+
+    def score(estimator, rows, y):
+        some = estimator.predict(rows[:5])
+        np.testing.assert_allclose(some, estimator.predict(rows)[:5], rtol=1e-9)
+        if make is classifier:
+            np.exp(estimator.predict_log_proba(rows)).sum(axis=1)
+        seen.append((estimator.coefs_[0], estimator.alpha, type(estimator)))
+        return estimator.score(rows, y)
+
+    given = {"X_val": X[150:], "y_val": THREE[150:]}
+    estimator = make(scoring=score).fit(X[:150], THREE[:150], **given)
+    plain = make().fit(X[:150], THREE[:150], **given)
+    np.testing.assert_allclose(estimator.validation_scores_, plain.validation_scores_)
+    assert len(seen) == 6 and seen[0][1:] == (estimator.alpha, type(estimator))
+    np.testing.assert_array_equal(seen[-1][0], estimator.coefs_[0])
+    assert not np.array_equal(seen[0][0], seen[-1][0])
+
+
 def test_partial_fit_stops_early():
     held = {"X_val": X[150:], "y_val": NUMBER[150:]}
     estimator = regressor(early_stopping=True, n_iter_no_change=3, learning_rate_init=0.1)
@@ -184,6 +205,7 @@ def test_partial_fit_stops_early():
         ({"sample_weight_val": THREE}, "which are missing"),
         ({"X_val": X, "y_val": THREE + 1}, "labels that y has not"),
         ({"X_val": X[:, 1:], "y_val": THREE}, "expecting 5 features"),
+        ({"X_val": X, "y_val": THREE, "sample_weight_val": -TWO}, "a weight is not negative"),
     ],
 )
 def test_rows_to_validate_on_that_do_not_fit(given, match):
@@ -211,6 +233,16 @@ def test_weights_whose_sum_is_not_finite(solver):
 def test_what_lbfgs_can_not(parameters):
     with pytest.raises(ValueError, match="minibatches"):
         classifier(solver="lbfgs", **parameters).fit(X, THREE)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_weights_below_0(make, solver):
+    with pytest.raises(ValueError, match="a weight is not negative"):
+        make(solver=solver).fit(X, TWO, np.where(TWO, 1.0, -1.0))
+    if make is classifier:
+        with pytest.raises(ValueError, match="a weight is not negative"):
+            make(solver=solver, class_weight={0: -1.0, 1: 1.0}).fit(X, TWO)
 
 
 def test_missing_values_on_request():

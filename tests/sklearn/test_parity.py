@@ -212,3 +212,18 @@ def test_what_verbose_prints(capsys):
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     assert "Setting learning rate" in printed[1]
+
+
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.coo_array])
+def test_sparse_labels(container):
+    given = {"early_stopping": True, "max_iter": 20}
+    theirs, mine = pair("MLPClassifier", SEVERAL, **given)
+    dense = mine.predict(X)
+    for room, estimator in zip((networks, ours), (theirs, mine), strict=True):
+        estimator.fit(X, container(SEVERAL))
+        found = estimator.predict(X)
+        assert found.format == "csr", room
+        np.testing.assert_array_equal(found.toarray(), dense)
+        assert estimator.score(X, container(SEVERAL)) == (dense == SEVERAL).all(axis=1).mean()
+    assert mine.validation_scores_ == theirs.validation_scores_
+    assert isinstance(mine.fit(X, SEVERAL).predict(X), np.ndarray)

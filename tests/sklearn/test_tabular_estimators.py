@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("sklearn.neural_network")
 pytest.importorskip("pandas")
 import pandas as pd
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.inspection import partial_dependence
 from sklearn.model_selection import GridSearchCV
@@ -137,6 +138,9 @@ def test_arguments():
     ):
         with pytest.raises(ValueError, match=said):
             TabularRegressor(**{**SMALL, **wrong}).fit(FRAME, VALUES)
+    for weight in ("auto", pd.Series({"big": 1.0, "small": 2.0})):
+        with pytest.raises(ValueError, match="'class_weight' parameter of TabularClassifier"):
+            TabularClassifier(**SMALL, class_weight=weight).fit(FRAME, LABELS)
     with pytest.raises(ValueError, match=r"1 class, .*'a'"):
         TabularClassifier(**SMALL).fit(FRAME, ["a"] * 120)
     with pytest.raises(ValueError, match="two columns named 'size'"):
@@ -166,6 +170,18 @@ def test_rows_to_validate_on_are_weighted_as_those_held_out():
     assert weighted.model_.predict(x[:5]).tolist() == weighted.predict(x[:5]).tolist()
 
 
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+@pytest.mark.parametrize("preset", ["fast", "default"])
+def test_rows_of_weight_0_change_nothing(kind, preset):
+    rows = RNG.normal(size=(120, 2))
+    y, counts = (rows[:, 0] > 0).astype(int), np.arange(120) % 3 > 0
+    model = kind(preset, **SMALL)
+    weighted = clone(model).fit(rows, y, counts.astype(float))
+    model.fit(rows[counts], y[counts])
+    assert weighted.history_["loss"] == model.history_["loss"]
+    np.testing.assert_array_equal(weighted.predict(rows), model.predict(rows))
+
+
 def test_importances_are_computed_when_they_are_asked_for():
     model = TabularRegressor(**SMALL)
     assert not hasattr(model, "feature_importances_")
@@ -178,6 +194,27 @@ def test_importances_are_computed_when_they_are_asked_for():
     assert not hasattr(again, "_some_rows")
 
 
+@pytest.mark.parametrize("classes", [2, 60])
+def test_importances_are_of_rows_from_all_of_the_table(classes):
+    time = np.linspace(-1, 1, 6000)
+    rows = np.stack([time, RNG.normal(size=6000)], axis=1)
+    y = np.digitize(time + 0.05 * rows[:, 1], np.linspace(-1, 1, classes + 1)[1:-1])
+    model = TabularClassifier("fast", epochs=2, hidden=[16], random_state=0)
+    for table in (rows, pd.DataFrame(rows, columns=["time", "other"])):
+        shares = model.fit(table, y).feature_importances_
+        every = list(model.model_.importances(table).values())
+        np.testing.assert_allclose(shares, every, atol=0.03)
+    read = pickle.loads(pickle.dumps(model.fit(rows, y)))
+    np.testing.assert_array_equal(read.feature_importances_, model.feature_importances_)
+
+
+def test_importances_of_many_classes_take_fewer_rows():
+    y = np.arange(3000) % 60
+    model = TabularClassifier("fast", epochs=1, hidden=[4], random_state=0)
+    model.fit(RNG.normal(size=(3000, 2)), y)
+    assert len(model._some_rows["numbers"]) == 166  # 10,000 rows times outputs
+
+
 def test_processes_of_joblib_give_what_one_gives():
     # Each process has threads of its own; joblib divides the CPUs among them.
     x = FRAME[["size"]].to_numpy()  # so that they need no pandas
@@ -188,6 +225,37 @@ def test_processes_of_joblib_give_what_one_gives():
         found.append(search.fit(x, VALUES))
     np.testing.assert_array_equal(*[one.cv_results_["mean_test_score"] for one in found])
     np.testing.assert_array_equal(*[one.predict(x) for one in found])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        TabularClassifier(**SMALL), TabularRegressor(**SMALL),
+        MLPClassifier(max_iter=5), MLPRegressor(max_iter=5),
+    ],
+)  # fmt: skip
+def test_a_fit_that_fails_changes_nothing(estimator):
+    rows = RNG.normal(size=(40, 3))
+    estimator = clone(estimator)
+    wrong = rows[:, :2], np.arange(40) % 3, [-1.0] * 40
+    with pytest.raises(ValueError, match="not negative"):
+        estimator.fit(*wrong)
+    assert not [name for name in vars(estimator) if name.endswith("_")]
+    estimator.fit(rows, np.where(rows[:, 0] > 0, 8, 9))
+    before, expected = set(vars(estimator)), estimator.predict(rows)
+    with pytest.raises(ValueError, match="not negative"):
+        estimator.fit(*wrong)
+    assert set(vars(estimator)) == before and estimator.n_features_in_ == 3
+    np.testing.assert_array_equal(estimator.predict(rows), expected)
+
+
+def test_a_first_partial_fit_that_fails_changes_nothing():
+    estimator, rows = MLPClassifier(), RNG.normal(size=(9, 2))
+    with pytest.raises(ValueError, match="classes not in"):
+        estimator.partial_fit(rows, np.arange(9) % 3, classes=[0, 1])
+    estimator.partial_fit(rows, np.arange(9) % 3, classes=[0, 1, 2])
+    assert estimator.classes_.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
@@ -238,6 +306,17 @@ def test_missing_targets_are_named(estimator, y):
     for given in ({"y": y}, {"y": [1, 0] * 20, "X_val": rows, "y_val": y}):
         with pytest.raises(ValueError, match="y contains NaN: it is missing at row 1"):
             clone(estimator).fit(rows, **given)
+
+
+@pytest.mark.parametrize("estimator", [TabularRegressor(**SMALL), MLPRegressor(max_iter=1)])
+def test_sparse_targets_are_refused(estimator):
+    rows = RNG.normal(size=(40, 2))
+    held = {"X_val": rows, "y_val": csr_matrix(rows)}
+    for y, given in ((csr_matrix(rows), {}), (rows, held)):
+        with pytest.raises(TypeError, match=r"y is a sparse matrix, .* give y.toarray\(\)"):
+            clone(estimator).fit(rows, y, **given)
+    with pytest.raises(TypeError, match="y is a sparse matrix"):
+        tabular.fit(rows, csr_matrix(rows), "regression")
 
 
 def test_targets_of_any_scale_are_learnt_alike():

@@ -3,6 +3,7 @@
 import copy
 import datetime
 import decimal
+import io
 import json
 import math
 import pickle
@@ -158,6 +159,41 @@ def test_objects_of_python():
     assert list(kinds(columns).values()) == ["date", "number", "number", "category"]
     numbers = columns.transform(pd.DataFrame(table, dtype=object))["numbers"]
     assert numbers[:, columns.numeric - 2].tolist() == [6, 18.5, 0]
+
+
+def test_times_and_durations_are_read_from_text():
+    seconds = [0, 59, 3600 * 5, 3600 * 23 + 61.25, 1.000001]
+    moments = pd.to_datetime(seconds, unit="s").to_pydatetime()
+    times = pd.DataFrame({
+        "time": [moment.time() for moment in moments],
+        "long": pd.to_timedelta([*seconds[:4], None], unit="s") - pd.Timedelta("2D"),
+        "days": pd.to_timedelta([1, 3, -2, 0, 5], unit="D"),
+    })  # fmt: skip
+    fitted = Columns.fit(times)
+    columns = Columns.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    assert columns == fitted
+    expected = columns.transform(times)["numbers"]
+    as_python = times.assign(long=[None if v is pd.NaT else str(v.to_pytimedelta())
+                                   for v in times["long"]])  # fmt: skip
+    for written in (times, as_python):
+        read = pd.read_csv(io.StringIO(written.to_csv(index=False)))
+        assert isinstance(read["time"][0], str)
+        np.testing.assert_array_equal(columns.transform(read)["numbers"], expected)
+    hours = times.assign(time=[24 * v for v in [0, 0.5, 0.25, 0.75, 0]])
+    assert columns.transform(hours)["numbers"][:, 0].tolist() == [0, 12, 6, 18, 0]
+    for name, value, held in (
+        ("time", "24:00", "times"),
+        ("time", "1 days 03:00:00", "times"),
+        ("time", "noon", "times"),
+        ("time", datetime.timedelta(1), "times"),
+        ("long", "PT3H", "durations"),
+        ("days", "days", "durations"),
+        ("long", datetime.time(3), "durations"),
+    ):
+        with pytest.raises(ValueError, match=f"column '{name}' held {held} in training and now"):
+            columns.transform(times.astype(object).assign(**{name: [value] * 5}))
+    with pytest.raises(ValueError, match="held numbers in training and now holds text, as '12:30'"):
+        Columns.fit({"x": [1.5, 2.5]}).transform({"x": ["12:30"]})
 
 
 def test_columns_survive_json_pickle_and_copies_and_never_change():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -12,11 +13,14 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight
 
+from chainrule.data.arrays import check_some_weight, checked_weights
 from chainrule.graph.tensor import Array
 from chainrule.tabular.cells import is_missing
 from chainrule.tabular.reading import unmasked
 
 Kind = Literal["binary", "multiclass", "multilabel"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 ClassWeight = Mapping[Any, float] | Literal["balanced"] | list[Mapping[Any, float]] | None
 
@@ -30,6 +34,7 @@ class Labels:
     Attributes:
         classes: the labels, sorted.
         kind: "multilabel" for zeros and ones in columns; "binary" for one or two classes.
+        is_sparse: whether y was sparse.
 
     Raises:
         ValueError: for what are no labels: real numbers, or several columns of classes.
@@ -42,6 +47,8 @@ class Labels:
         >>> labels.decode(np.array([[0.2], [0.7]])).tolist()
         ['no', 'yes']
     """
+
+    is_sparse = False  # of pickles from before the attribute
 
     def __init__(self, y: Any) -> None:
         try:
@@ -59,6 +66,7 @@ class Labels:
             )
         names = found in ("binary", "multiclass")
         self.classes: Array = np.unique(y) if names else unique_labels(y)
+        self.is_sparse = sparse.issparse(y)
         self.kind: Kind = "multiclass"
         if found.startswith("multilabel"):
             self.kind = "multilabel"
@@ -102,8 +110,8 @@ def weights_of_rows(
     """The weight of each row: its own times that of its class; None where all count the same.
 
     Raises:
-        ValueError: for a number of weights that is not that of the rows, what is no number, or
-            weights whose sum is too large.
+        ValueError: for a number of weights that is not that of the rows, or what is no number; for
+            a negative weight, none above 0, or weights whose sum is too large.
     """
     weights: Array | None = None
     if sample_weight is not None:
@@ -111,14 +119,15 @@ def weights_of_rows(
     if class_weight is not None:
         of_class = compute_sample_weight(class_weight, y)
         weights = of_class if weights is None else weights * of_class
-    if weights is None:
-        return None
-    largest = float(weights.max(initial=0))
-    if len(weights) * largest > np.finfo(weights.dtype).max:
-        raise ValueError(
-            f"sample_weight goes up to {largest:g}: the sum of the weights is not finite. "
-            "Divide them by the largest"
-        )
+    if weights is not None:
+        weights = checked_weights(weights, len(weights), weights.dtype, "sample_weight")
+        check_some_weight(weights, "sample_weight")
+        largest = float(weights.max())
+        if len(weights) * largest > np.finfo(weights.dtype).max:
+            raise ValueError(
+                f"sample_weight goes up to {largest:g}: the sum of the weights is not finite. "
+                "Divide them by the largest"
+            )
     return weights
 
 
@@ -156,6 +165,25 @@ def has_held_out(X: Any, y: Any, sample_weight: Any) -> bool:
         raise ValueError(f"{there} is provided, but {missing} was not provided.")
     check_present(y)
     return True
+
+
+def whole_or_not_at_all(fit: Method) -> Method:
+    """A method of an estimator that, where it fails, leaves the attributes as they were.
+
+    An old network would else predict under the names of new classes or columns.
+    """
+
+    @wraps(fit)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return cast(Method, wrapper)
 
 
 def seed_from(random_state: np.random.RandomState) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -14,7 +15,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_label
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.graph.tensor import Array
-from chainrule.sklearn.base import Labels
+from chainrule.sklearn.base import Labels, whole_or_not_at_all
 from chainrule.sklearn.losses import classification_loss, takes_classes
 from chainrule.sklearn.perceptron import BasePerceptron
 from chainrule.sklearn.solvers import trains_by_batches
@@ -184,6 +185,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         self.callbacks = callbacks
         self.allow_nan = allow_nan
 
+    @whole_or_not_at_all
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -210,6 +212,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(trains_by_batches)
+    @whole_or_not_at_all
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -315,9 +318,6 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             return self._labels.decode(output)
         return self._labels.decode(expit(output))
 
-    def _scored(self, output: Array) -> Any:
-        return _Classified(self.classes_, self._predicted(output), self._probabilities(output))
-
     def _score_of(self, y: Array, output: Array, weights: Array | None) -> float:
         right = self._predicted(output) == y
         if right.ndim > 1:
@@ -326,17 +326,19 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             return np.count_nonzero(right) / len(right)
         return float(np.average(right, weights=weights))
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any) -> Any:
         """The label of each row.
 
         Args:
             X: rows with the columns of `fit`.
 
         Returns:
-            Labels, shape (rows,); of several labels zeros and ones, (rows, labels).
+            Labels, shape (rows,); of several labels zeros and ones, (rows, labels), as a CSR matrix
+            where y was sparse.
         """
         check_is_fitted(self)
-        return self._predicted(self._output(X))
+        found = self._predicted(self._output(X))
+        return sparse.csr_matrix(found) if self._labels.is_sparse else found
 
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class for each row, in the order of `classes_`.
@@ -363,21 +365,3 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-class _Classified(ClassifierMixin, BaseEstimator):
-    """Labels and probabilities that are there, for a scorer."""
-
-    def __init__(self, classes: Array, labels: Array, probabilities: Array) -> None:
-        self.classes_ = classes
-        self.labels = labels
-        self.probabilities = probabilities
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def predict(self, X: Any) -> Array:
-        return self.labels
-
-    def predict_proba(self, X: Any) -> Array:
-        return self.probabilities

@@ -7,9 +7,11 @@ and tells callbacks, schedules and files. On a hundred rows that takes longer th
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from chainrule.data.batches import Batches
 from chainrule.data.mapped import mapped_files
+from chainrule.errors import NonFiniteError
 from chainrule.sklearn.batches import DenseBatches
 from chainrule.system.interrupts import interrupts_to
 from chainrule.train import Trainer
@@ -77,3 +79,13 @@ def train_epochs(
             if trainer.state.stop_reason is not None:
                 break
     return True
+
+
+def fit_epochs(trainer: Trainer, batches: Any, epochs: int) -> bool:
+    """Train by `Trainer.fit`; whether all losses were finite."""
+    try:
+        trainer.fit(batches, epochs=epochs, progress=False)
+    except NonFiniteError:
+        return False
+    return True
+

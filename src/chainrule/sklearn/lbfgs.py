@@ -29,11 +29,16 @@ class FullObjective:
         objective: what is minimised; its n counts all rows.
         x, y: the rows; x may be a CSR matrix.
         weights: of the rows, or None.
+
+    Raises:
+        ValueError: for targets that the loss does not take.
     """
 
     def __init__(
         self, model: Module, objective: Objective, x: Any, y: Array, weights: Array | None
     ) -> None:
+        if fault := objective.target_fault(y):
+            raise ValueError(f"training {fault}")
         self._model = model
         self._objective = objective
         self._arrays = (x, y) if weights is None else (x, y, weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,9 @@ class BinaryLogLoss(ElementLoss):
 
     outputs = "logits"
 
+    def target_fault(self, target: Array) -> str | None:
+        return range_fault("targets", target, 0, 1)
+
     def forward(
         self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
     ) -> Tensor:
@@ -88,6 +92,12 @@ class HalfPoissonDeviance(ElementLoss):
         return self._reduce(losses.sum(1), sample_weight)
 
 
+def target_fault(loss: Any, target: Array) -> str | None:
+    """What is wrong with the values of targets, as a loss says, which may be any function."""
+    found = getattr(loss, "target_fault", None)
+    return None if found is None else found(target)
+
+
 class Objective(Module):
     """A loss, with scikit-learn's penalty: J = L + alpha / (2 n) sum of W^2.
 
@@ -106,7 +116,7 @@ class Objective(Module):
 
     def __init__(self, loss: Any, layers: Sequence[Linear], alpha: float) -> None:
         super().__init__()
-        self.loss = loss
+        self.loss = copy.deepcopy(loss) if isinstance(loss, Module) else loss
         self.layers: Any = ModuleList(layers if alpha else ())
         self.alpha = alpha
 
@@ -117,8 +127,7 @@ class Objective(Module):
 
     def target_fault(self, target: Array) -> str | None:
         """What is wrong with the values of targets, as the loss says."""
-        found = getattr(self.loss, "target_fault", None)
-        return None if found is None else found(target)
+        return target_fault(self.loss, target)
 
     @property
     def adds_up(self) -> bool:

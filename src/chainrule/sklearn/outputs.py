@@ -24,8 +24,8 @@ _ROWS = 1024
 _SPARSE = 25
 """With a number in every 25th cell or fewer a product of a sparse matrix is faster."""
 
-_SPARSE_ROWS = 64
-"""Rows of a sparse product, whose outputs stay in the cache for the next layers."""
+_SPARSE_ROWS = 512
+"""Rows of a sparse product at a time, which bound the memory: with fewer each takes longer."""
 
 
 def predicting_backend(model: Module, loss: Loss) -> Backend[Any]:

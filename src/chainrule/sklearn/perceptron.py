@@ -16,7 +16,6 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from chainrule.errors import NonFiniteError
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
 from chainrule.sklearn.base import check_present, has_held_out, seed_from, weights_of_rows
@@ -26,11 +25,11 @@ from chainrule.sklearn.batches import (
     make_batches,
     orders,
 )
-from chainrule.sklearn.epochs import needs_fit, train_epochs
+from chainrule.sklearn.epochs import fit_epochs, needs_fit, train_epochs
 from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
 from chainrule.sklearn.network import ACTIVATIONS, Network, widths_of
-from chainrule.sklearn.objective import Objective
+from chainrule.sklearn.objective import Objective, target_fault
 from chainrule.sklearn.outputs import Outputs, predicting_backend
 from chainrule.sklearn.predictions import PerceptronPredictions
 from chainrule.sklearn.reports import ReportMixin
@@ -38,6 +37,7 @@ from chainrule.sklearn.solvers import SOLVERS, make_optimizer
 from chainrule.sklearn.training import (
     StoppingRule,
     Validation,
+    as_it_is,
     restore,
     state_of,
     warn_of_max_iter,
@@ -106,6 +106,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     best_loss_: float | None
     _best: Any
     _best_epoch: int
+    _known: tuple[Any, Array] | None = None
+    """Of an estimator that is scored the rows held out, and their outputs."""
     _kept_epoch: int
     """The epoch whose weights the network has, counted from 1 over all of `loss_curve_`."""
 
@@ -121,10 +123,6 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _outputs_of(self, y: Array) -> int:
         """The number of outputs for checked y."""
-        raise NotImplementedError
-
-    def _scored(self, output: Array) -> Any:
-        """An estimator that predicts these outputs, for a scorer."""
         raise NotImplementedError
 
     def _numbers_of(self, output: Array) -> Array:
@@ -337,7 +335,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
                 )
             else:
                 trainer.callbacks.insert(0, rule)
-                is_finite = _is_fitted(trainer, batches, epochs)
+                is_finite = fit_epochs(trainer, batches, epochs)
         finally:
             trainer.callbacks.clear()
         if not is_finite:
@@ -416,6 +414,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _validation(self, X: Any, y: Array, weights: Array | None = None) -> Validation:
         targets = self._targets(y, X.dtype)
+        if fault := target_fault(self._loss(), targets):
+            raise ValueError(f"validation {fault}")
         scorer = self.scoring
         if scorer is not None and scorer != "loss":
             scorer = check_scoring(self, scorer)
@@ -428,7 +428,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             if scorer is None:
                 return self._score_of(y, output, weights)
             given = {} if weights is None else {"sample_weight": weights}
-            return float(scorer(self._scored(output), X, y, **given))
+            return float(scorer(as_it_is(self, X, output), X, y, **given))
 
         return Validation(X, targets, weights, score)
 
@@ -472,6 +472,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _output(self, X: Any) -> Array:
         """The outputs of the network for rows as a user gives them."""
+        if self._known is not None and X is self._known[0]:
+            return self._known[1]
         options = self._data_options()
         finite = options["ensure_all_finite"]
         X = validate_data(
@@ -487,12 +489,3 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.allow_nan
         return tags
-
-
-def _is_fitted(trainer: Trainer, batches: Any, epochs: int) -> bool:
-    """Train by `Trainer.fit`; whether all losses were finite."""
-    try:
-        trainer.fit(batches, epochs=epochs, progress=False)
-    except NonFiniteError:
-        return False
-    return True

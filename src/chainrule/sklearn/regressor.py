@@ -7,17 +7,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.utils import column_or_1d
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from chainrule.graph.tensor import Array
+from chainrule.sklearn.base import weights_of_rows, whole_or_not_at_all
 from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_link, regression_loss
 from chainrule.sklearn.network import ACTIVATIONS
 from chainrule.sklearn.perceptron import BasePerceptron
 from chainrule.sklearn.solvers import trains_by_batches
+from chainrule.sklearn.training import LossOfOutputs, Validation
+from chainrule.tabular.reading import check_dense
 
 _LINKS: dict[str, Callable[[Array], Array]] = {
     "identity": lambda output: output,
@@ -39,9 +42,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         loss: "squared_error" (half of it), "poisson" (half the deviance; the network gives the
             logarithm of the mean), "absolute_error", "huber"; a loss of `nn`, as
             ``nn.PinballLoss([0.1, 0.5, 0.9])``, with which `predict` gives a column for each
-            quantile, or ``nn.BCEWithLogitsLoss()`` for shares between 0 and 1; or a function
-            (outputs, targets) of two (rows, columns) that returns a scalar. With weights of rows it
-            needs the keyword `sample_weight`.
+            quantile and `score` is the loss times -1, or ``nn.BCEWithLogitsLoss()`` for shares
+            between 0 and 1; or a function (outputs, targets) of two (rows, columns) that returns a
+            scalar. With weights of rows it needs the keyword `sample_weight`.
         hidden_layer_sizes: the widths of the hidden layers.
         activation: of the hidden layers: "identity", "logistic", "tanh", "relu", the name of
             another of `nn` ("gelu", "silu", "selu", "mish", ...), a module, the class of one, or a
@@ -193,6 +196,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         self.callbacks = callbacks
         self.allow_nan = allow_nan
 
+    @whole_or_not_at_all
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -219,6 +223,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(trains_by_batches)
+    @whole_or_not_at_all
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -276,14 +281,12 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return regression_loss(self.loss)
 
     def _targets(self, y: Array, dtype: Any) -> Array:
+        check_dense(y, "y")
         return np.ascontiguousarray(y.reshape(len(y), -1), dtype)
 
     def _predicted(self, output: Array) -> Array:
         found = _LINKS[self._link](output)
         return found[:, 0] if found.shape[1] == 1 else found
-
-    def _scored(self, output: Array) -> Any:
-        return _Predicted(self._predicted(output))
 
     def _has_no_score(self) -> bool:
         return quantiles_of(self.loss) > 1
@@ -306,6 +309,24 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         check_is_fitted(self)
         return self._predicted(self._output(X))
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The coefficient of determination; with a loss of several quantiles its value times -1.
+
+        Args:
+            X: rows with the columns of `fit`.
+            y: their numbers.
+            sample_weight: a weight for each row.
+        """
+        if not self._has_no_score():
+            return float(super().score(X, y, sample_weight))
+        check_is_fitted(self)
+        output = self._output(X)
+        y = _check_y(y, y_numeric=True)
+        check_consistent_length(output, y, sample_weight)
+        weights = weights_of_rows(output, y, sample_weight, dtype=output.dtype)
+        validation = Validation(None, self._targets(y, output.dtype), weights, lambda *_: 0.0)
+        return -LossOfOutputs(self._loss(), output, validation)(output)
+
 
 def r2(y: Array, predicted: Array, weights: Array | None = None) -> float:
     """The coefficient of determination, the mean over targets: scikit-learn's `r2_score`.
@@ -327,16 +348,3 @@ def r2(y: Array, predicted: Array, weights: Array | None = None) -> float:
     of_constant = np.where(residual == 0, 1.0, 0.0)
     share = np.divide(residual, total, out=np.zeros_like(total), where=total != 0)
     return float(np.where(total != 0, 1.0 - share, of_constant).mean())
-
-
-class _Predicted(RegressorMixin, BaseEstimator):
-    """Predictions that are there, for a scorer."""
-
-    def __init__(self, predictions: Array) -> None:
-        self.predictions = predictions
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def predict(self, X: Any) -> Array:
-        return self.predictions

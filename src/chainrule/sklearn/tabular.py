@@ -16,23 +16,28 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
+from chainrule.data.batches import permutation
 from chainrule.sklearn.base import (
     ClassWeight,
     check_present,
     has_held_out,
     seed_from,
     weights_of_rows,
+    whole_or_not_at_all,
 )
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
-from chainrule.tabular.reading import as_array, rows_of
+from chainrule.tabular.reading import as_array, check_dense, rows_in
 from chainrule.tabular.recipe import TaskName
 from chainrule.tabular.targets import Classes
 from chainrule.train import Callback
 
 _ROWS = 2000
-"""Rows of which the importances are taken."""
+"""The most rows of which the importances are taken."""
+
+_TERMS = 10_000
+"""The most rows times outputs, each output taking a pass of its own; but at least 100 rows."""
 
 _OF_FIT = frozenset(signature(fit).parameters)
 """The parameters that `tabular.fit` takes as they are."""
@@ -71,7 +76,6 @@ class _Tabular(ReportMixin, BaseEstimator):
             setattr(self, name, value)
 
     def _fit_model(self, X: Any, y: Any, weights: Any, validation: Any) -> None:
-        self._validate_params()
         given = self.get_params(deep=False)
         self.model_ = fit(
             X, y, self._task, sample_weight=weights, validation=validation,
@@ -80,7 +84,8 @@ class _Tabular(ReportMixin, BaseEstimator):
         )  # fmt: skip
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
-        self._some_rows = self.columns_.transform(rows_of(X, slice(_ROWS)))
+        some = _some(X, self.model_.target.outputs)
+        self._some_rows = self.columns_.transform(some)
         self._importances: NDArray[np.float64] | None = None
         self.best_epoch_: int = members[0]["best_epoch"]
         self.n_iter_ = len(members[0]["epochs"]["epoch"])
@@ -95,7 +100,7 @@ class _Tabular(ReportMixin, BaseEstimator):
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
-        """The share of each column, by gradient times input, on some of the rows."""
+        """The share of each column, by gradient times input, on rows drawn at random."""
         check_is_fitted(self)
         if self._importances is None:
             shares = self.model_.importances_encoded(self._some_rows)
@@ -207,6 +212,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             random_state=random_state, verbose=verbose, callbacks=callbacks,
         )  # fmt: skip
 
+    @whole_or_not_at_all
     def fit(
         self,
         X: Any,
@@ -232,6 +238,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         Raises:
             TypeError, ValueError: as `tabular.fit`.
         """
+        self._validate_params()
         X = self._checked(X, reset=True)
         y = _labels(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -345,6 +352,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
             callbacks=callbacks,
         )  # fmt: skip
 
+    @whole_or_not_at_all
     def fit(
         self,
         X: Any,
@@ -370,6 +378,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         Raises:
             TypeError, ValueError: as `tabular.fit`.
         """
+        self._validate_params()
         X = self._checked(X, reset=True)
         y = _targets(y)
         weights = weights_of_rows(X, y, sample_weight)
@@ -412,6 +421,15 @@ class TabularRegressor(RegressorMixin, _Tabular):
         return tags
 
 
+def _some(X: Any, outputs: int) -> Any:
+    """Rows of a table for the importances: of many some at random, the same ones every time."""
+    rows, most = rows_in(X), min(_ROWS, max(_TERMS // outputs, 100))
+    if rows <= most:
+        return X
+    some = np.sort(permutation(rows, 0, 0)[:most])
+    return as_frame(X, "X")[some].to_native() if is_table(X) else X[some]
+
+
 def _labels(y: Any) -> NDArray[Any]:
     """Classes as a vector."""
     if y is None:
@@ -427,5 +445,6 @@ def _targets(y: Any) -> NDArray[Any]:
     """Numbers as a vector, or rows of them."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
+    check_dense(y, "y")
     check_present(y)
     return np.asarray(_check_y(y, multi_output=True, y_numeric=True))

@@ -173,6 +173,16 @@ class LossOfOutputs:
         return float(run.last[0]) if run.status == "ok" else np.nan
 
 
+def as_it_is(estimator: Any, X: Any, output: Array) -> Any:
+    """An estimator in its training, for a scorer, with its outputs for the rows X."""
+    found = object.__new__(type(estimator))
+    vars(found).update(vars(estimator))
+    network = estimator._network
+    found.coefs_, found.intercepts_ = network.coefs(), network.intercepts()
+    found._known = X, output
+    return found
+
+
 def warn_of_max_iter(max_iter: int) -> None:
     """Warn, with scikit-learn's category, that training was not over."""
     warnings.warn(

@@ -21,8 +21,9 @@ from chainrule.data import cells as texts
 
 Form: TypeAlias = Literal["numbers", "text", "dates"]
 
-Wanted: TypeAlias = Literal["numbers", "text", "dates", "labels"]
-"""How cells are to be read: of "labels" no text says that one is missing."""
+Wanted: TypeAlias = Literal["numbers", "times", "durations", "text", "dates", "labels"]
+"""How cells are to be read: "times" as hours, "durations" as days, which numbers may be, too; of
+"labels" no text says that one is missing."""
 
 Meaning: TypeAlias = Literal["text", "numbers", "booleans", "dates"]
 
@@ -30,6 +31,10 @@ _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
 _OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
 _ISO_DATE = re.compile(f"({_DATE}(?:[T ]{_TIME}(?= ?{_OFFSET}$|Z?$))?)(?:Z| ?{_OFFSET})?")
+_QUANTITY = re.compile(  # of time, as "18:30", "3 days" or pandas' "-1 days +23:59:00"
+    r"(?:([-+]?[0-9]{1,9}) days?(?:$|,? \+?(?=[0-9])))?"
+    r"(?:([0-9]{1,9}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?)?"
+)
 _DIGITS = re.compile(r"[-+]?[0-9]{1,400}")
 _DAY = 86_400_000_000
 """Microseconds in a day."""
@@ -86,9 +91,11 @@ def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> 
         return of_objects(values.tolist(), place, wanted)
     if kind not in "biufmM":
         raise TypeError(f"{place} holds {values.dtype}. {_REMEDY}")
-    if wanted == "numbers" and kind in "iu":
+    are_numbers = wanted in QUANTITIES
+    if are_numbers and kind in "iu":
         return _of_floats(values, place)
-    if (wanted == "numbers" and kind in "bM") or (wanted == "dates" and kind != "M"):
+    is_other = kind in "bM" or (kind == "m" and wanted == "times")
+    if (are_numbers and is_other) or (wanted == "dates" and kind != "M"):
         if kind in "mM":
             values = values.astype(f"{kind}8[us]")  # of which Python has objects
         return of_objects(values.tolist(), place, wanted)
@@ -115,6 +122,7 @@ _REMEDY = "Give numbers, booleans, text or dates, or drop the column."
 PLAIN = {float, int, type(None), np.float64}
 """The types of numbers that NumPy makes float64 of at once; None is missing."""
 
+QUANTITIES: tuple[Wanted, ...] = ("numbers", "times", "durations")
 _BOOLEANS = bool, np.bool_
 _NUMBERS = numbers.Real, decimal.Decimal
 _DATES = datetime.date, np.datetime64
@@ -123,7 +131,7 @@ _LENGTHS = datetime.timedelta, np.timedelta64
 
 def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> Cells:
     """The cells of a list of Python objects; see `of_array`."""
-    if wanted == "numbers" and set(map(type, values)) <= PLAIN:
+    if wanted in QUANTITIES and set(map(type, values)) <= PLAIN:
         try:
             return _of_floats(np.array(values, np.float64), place)
         except OverflowError:  # of an integer; below its row is named
@@ -134,8 +142,8 @@ def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> C
     present = [v for v, gone in zip(values, missing.tolist(), strict=True) if not gone]
     kinds = {type(value) for value in present}
     _check_kinds(kinds, present, place)
-    if wanted == "numbers":
-        return _as_numbers(values, place)
+    if wanted in QUANTITIES:
+        return _as_numbers(values, place, wanted)
     if wanted == "dates":
         return _as_dates(values, place)
     if kinds and all(issubclass(kind, _BOOLEANS) for kind in kinds):
@@ -156,8 +164,8 @@ def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> C
     return _of_text(_texts(values, missing), missing)
 
 
-def _as_numbers(values: list[Any], place: str) -> Cells:
-    found = [_number(value, place, row) for row, value in enumerate(values)]
+def _as_numbers(values: list[Any], place: str, wanted: Wanted | None = "numbers") -> Cells:
+    found = [_number(value, place, row, wanted) for row, value in enumerate(values)]
     return _of_floats(np.array(found, np.float64), place)
 
 
@@ -237,19 +245,21 @@ def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
     return Cells("text", values, missing, was="text")
 
 
-def _number(value: Any, place: str, row: int) -> float:
+def _number(value: Any, place: str, row: int, wanted: Wanted | None) -> float:
     """A cell of a column of numbers; NaN where it is missing."""
     if is_missing(value):
         return math.nan
     if isinstance(value, str):
         found = texts.number(value)
+        if found is None and wanted != "numbers":
+            found = _quantity(value, wanted)
         if found is not None:
             return found
         if texts.is_missing(value):
             return math.nan
-    elif isinstance(value, datetime.time):
+    elif isinstance(value, datetime.time) and wanted != "durations":
         return _hours(value)
-    elif isinstance(value, _LENGTHS):
+    elif isinstance(value, _LENGTHS) and wanted != "times":
         return _days(value)
     elif isinstance(value, _NUMBERS) and not isinstance(value, _BOOLEANS):
         try:
@@ -259,7 +269,7 @@ def _number(value: Any, place: str, row: int) -> float:
         if math.isinf(found):
             raise ValueError(_infinite(place, row))
         return found
-    raise ValueError(_unfit(place, "numbers", value, row))
+    raise ValueError(_unfit(place, str(wanted), value, row))
 
 
 def _date(value: Any, place: str, row: int) -> np.datetime64 | None:
@@ -431,6 +441,23 @@ def canonical(text: str, meaning: Meaning) -> str:
 
 def _hours(value: datetime.time) -> float:
     return value.hour + value.minute / 60 + value.second / 3600 + value.microsecond / 3.6e9
+
+
+def _quantity(text: str, wanted: Wanted | None) -> float | None:
+    """The hours of a time of day, or the days of a duration, that a text holds; None of others."""
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or not match[0]:
+        return None
+    days, hour, minute, second, fraction = (part or "0" for part in match.groups())
+    micro = int(fraction.ljust(6, "0")[:6])
+    try:
+        if wanted == "times":
+            time = datetime.time(int(hour), int(minute), int(second), micro)
+            return None if match[1] else _hours(time)
+        of_clock = datetime.timedelta(0, int(second), micro, 0, int(minute), int(hour))
+        return _days(datetime.timedelta(int(days)) + of_clock)
+    except (ValueError, OverflowError):  # no such time, or too long
+        return None
 
 
 def _days(value: Any) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule.data import cells as texts
-from chainrule.tabular.cells import EXACT, Cells, check_exact, to_numbers, to_text
+from chainrule.tabular.cells import EXACT, QUANTITIES, Cells, check_exact, to_numbers, to_text
 from chainrule.tabular.kinds import (
     CYCLES,
     MOST_ONE_HOT,
@@ -147,7 +147,8 @@ def _number(cells: Cells, name: str) -> Number:
     is_rounded = np.abs(values).max() >= EXACT and (values == np.round(values)).all()
     if is_rounded and has_missing:  # as where a gap made floats of identifiers
         reason += " of 2**53 or more, rounded to a float"
-    return Number(name, f"{reason}{_of_missing(cells)}", median, has_missing, unit)
+    wanted = next((w for w in QUANTITIES if cells.was.startswith(w)), QUANTITIES[0])
+    return Number(name, f"{reason}{_of_missing(cells)}", median, has_missing, unit, wanted)
 
 
 def _of_text(cells: Cells, name: str, present: int, most: int) -> Column:

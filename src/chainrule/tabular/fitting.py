@@ -377,4 +377,4 @@ def _weights(given: Any, rows: int) -> NDArray[np.float64] | None:
     check_some_weight(weights, "sample_weight")
     weights = weights.astype(np.float64)
     weights /= weights.max()  # so that the sum of large ones is finite
-    return weights / weights.mean()
+    return weights / weights[weights > 0].mean()  # rows of weight 0 are left out of the training

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import cells as texts
-from chainrule.tabular.cells import EXACT, Cells, Meaning, Wanted, canonical, check_exact
+from chainrule.tabular.cells import (
+    EXACT,
+    QUANTITIES,
+    Cells,
+    Meaning,
+    Wanted,
+    canonical,
+    check_exact,
+)
 
 MOST_ONE_HOT = 8
 """So many values of a category get a column each; more are embedded."""
@@ -47,6 +55,7 @@ class Number:
         has_missing: whether some were missing in training, so that a flag says which.
         unit: what numbers are divided by: a power of 2, other than 1 where float32 could not hold
             the numbers, or their scale.
+        wanted: "numbers"; "times", in hours; or "durations", in days.
     """
 
     name: str
@@ -54,10 +63,10 @@ class Number:
     median: float
     has_missing: bool
     unit: float = 1.0
+    wanted: Wanted = "numbers"
 
     codes: ClassVar[int] = 0
     numeric: ClassVar[int] = 1
-    wanted: ClassVar[Wanted | None] = "numbers"
 
     @property
     def plain(self) -> int:
@@ -70,6 +79,8 @@ class Number:
     def checked(self) -> Number:
         if not _finite(self.unit) > 0:
             raise ValueError(f"a unit is above 0, not {self.unit!r:.80}")
+        if self.wanted not in QUANTITIES:
+            raise ValueError(f"numbers are {', '.join(QUANTITIES)}, not {self.wanted!r:.80}")
         return replace(
             self, median=_finite(self.median), has_missing=bool(self.has_missing),
             unit=float(self.unit),

@@ -88,6 +88,7 @@ def read_targets(y: Any, name: str = "y", wanted: Wanted | None = None) -> tuple
     if is_table(y):
         table = read(y, name)
         return [table.column(number, name, wanted) for number in range(table.width)], False
+    check_dense(y, name)
     array = unmasked(y)
     if isinstance(y, Sequence) and array.dtype.kind in "USO":
         array = np.array(y, dtype=object)
@@ -177,10 +178,7 @@ def as_array(table: Any, name: str) -> Any:
     Raises:
         TypeError, ValueError: as `read`.
     """
-    if hasattr(table, "toarray") and hasattr(table, "nnz"):
-        raise TypeError(
-            f"{name} is a sparse matrix, and a dense table is needed: give {name}.toarray()"
-        )
+    check_dense(table, name)
     if isinstance(table, (str, bytes, dict)) or not (
         isinstance(table, Sequence) or hasattr(table, "__array__")
     ):
@@ -208,6 +206,14 @@ def as_array(table: Any, name: str) -> Any:
             "data: one column is x.reshape(-1, 1), one row is x.reshape(1, -1)"
         )
     return array
+
+
+def check_dense(data: Any, name: str) -> None:
+    """Raise TypeError for a sparse matrix."""
+    if hasattr(data, "toarray") and hasattr(data, "nnz"):
+        raise TypeError(
+            f"{name} is a sparse matrix, and a dense array is needed: give {name}.toarray()"
+        )
 
 
 def unmasked(values: Any) -> Any:

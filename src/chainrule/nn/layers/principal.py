@@ -104,13 +104,18 @@ class _Principal(Layer):
                 f"{name}.fit: {len(table)} rows have no {self.num_components} principal axes; "
                 "give more rows, or choose fewer num_components"
             )
-        mean = column_statistics.mean(table)
+        low, high = column_statistics.extremes(table)
+        # The mean of a constant column would be rounded, and the column seem to vary.
+        mean = np.where(low == high, low, column_statistics.mean(table))
         column_statistics.check_finite(name, mean, *column_statistics.rounded(self.dtype, mean))
         _, singular, axes = np.linalg.svd(
             column_statistics.triangle(table, mean), full_matrices=False
         )
-        # Below this a singular value is rounding: the data do not vary along its axis.
-        singular[singular <= singular[0] * (max(table.shape) * np.finfo(np.float64).eps)] = 0
+        # Below this a singular value is rounding, of the decomposition, or of the numbers in x and
+        # their mean: the data do not vary along its axis.
+        eps = np.finfo(np.float64).eps
+        of_numbers = np.sqrt(len(table)) * (np.abs(axes) @ (4 * eps * np.maximum(-low, high)))
+        singular[singular <= np.maximum(singular[0] * (max(table.shape) * eps), of_numbers)] = 0
         kept = axes[: self.num_components]
         largest = np.take_along_axis(kept, np.abs(kept).argmax(axis=1)[:, None], axis=1)
         with np.errstate(over="ignore"):
