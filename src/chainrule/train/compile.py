@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CaptureAgain
 from chainrule.compiler.elementwise import UnsupportedError
+from chainrule.compiler.leftovers import Leftovers
 from chainrule.compiler.recording import Argument, Output, Recording, record
 from chainrule.errors import SymbolicError
 from chainrule.graph.compiled_results import compiled_result
@@ -64,7 +65,7 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
     a number that changes at every call as an array.
 
     What the function reads from Python is compared at every call: the attributes, layers and modes
-    of modules, requires_grad, parameter groups, the global and outer variables of the function and
+    of modules, requires_grad, parameter groups, the global and outer variables of the function, and
     the attributes of a user's own objects. Where something has changed, the function is captured
     anew. States, and the numbers of optimisers, are read at every call. An array from outside is
     compared by its content, which takes time: pass it as an argument or make it a `Buffer`.
@@ -89,8 +90,10 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
         TypeError: for what is no function, or a generator or a coroutine.
         ValueError: for an unknown backend.
         SymbolicError: at a call, for what no graph holds, with the line and the remedy: a branch on
-            a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object.
-            Weights, optimisers and gradients are as before then.
+            a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object,
+            an attribute of a module that carries a Tensor from
+            one call to the next, which is a `Buffer`'s work. Weights, optimisers and gradients are
+            as before then.
         UnsupportedError: at a call, for an operation without a native kernel.
 
     Example:
@@ -201,19 +204,27 @@ class CompiledFunction:
             if variant.is_still_right(given):
                 variants.insert(0, variants.pop(number))
                 return
+        leftovers = Leftovers()
         while True:
             try:
                 with interrupts_held() as interrupts, collector_held(), interrupts.let_through():
-                    variants.insert(0, self._captured(arguments, keywords, given))
+                    variants.insert(0, self._captured(arguments, keywords, given, leftovers))
                 break
             except CaptureAgain:
                 continue
+            except BaseException:
+                leftovers.set_back()
+                raise
         del variants[_SAME_SIGNATURE:]
         if len(variants) == 1:
             self._variants.add(signature, variants)
 
     def _captured(
-        self, arguments: tuple[Any, ...], keywords: dict[str, Any], given: list[Any]
+        self,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        given: list[Any],
+        leftovers: Leftovers,
     ) -> _Variant:
         """What the function does with arguments of this signature."""
         stand_ins: list[Argument] = []
@@ -230,10 +241,12 @@ class CompiledFunction:
         frozen = [(state, state.requires_grad) for state in before.states]
         try:
             with explained(), randomness_watched(before.generators, before.clocks):
-                recording, used = record(self._function, symbolic, symbolic_keywords)
+                recording, used = record(self._function, symbolic, symbolic_keywords, leftovers)
                 for (owner, name), value in recording.modes_before.items():
                     setattr(owner, name, value)
                 _refuse_changes(before)
+                if leftovers.take():
+                    raise CaptureAgain
         except BaseException:
             for state, requires_grad in frozen:
                 state.requires_grad = requires_grad
