@@ -7,7 +7,7 @@ import inspect
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import MethodType
 from typing import Any, TypeVar, overload
 
@@ -30,6 +30,7 @@ from chainrule.train.backends import MOST_STEPS, checked_backend
 from chainrule.train.copies import check_copies
 from chainrule.train.explanations import explained
 from chainrule.train.facts import Facts
+from chainrule.train.iterators import Position, moved, position
 from chainrule.train.randomness import randomness_watched
 from chainrule.train.runners import NativeRunner, ReferenceRunner
 
@@ -91,7 +92,7 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
         ValueError: for an unknown backend.
         SymbolicError: at a call, for what no graph holds, with the line and the remedy: a branch on
             a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object,
-            an attribute of a module that carries a Tensor from
+            `next` of an iterator from outside, an attribute of a module that carries a Tensor from
             one call to the next, which is a `Buffer`'s work. Weights, optimisers and gradients are
             as before then.
         UnsupportedError: at a call, for an operation without a native kernel.
@@ -238,13 +239,14 @@ class CompiledFunction:
             if isinstance(value, Tensor) and value.requires_grad:
                 stand_in._grad = value.grad
         before = Facts(static)
+        positions = [position(*found) for found in before.iterators]
         frozen = [(state, state.requires_grad) for state in before.states]
         try:
             with explained(), randomness_watched(before.generators, before.clocks):
                 recording, used = record(self._function, symbolic, symbolic_keywords, leftovers)
                 for (owner, name), value in recording.modes_before.items():
                     setattr(owner, name, value)
-                _refuse_changes(before)
+                _refuse_changes(before, positions)
                 if leftovers.take():
                     raise CaptureAgain
         except BaseException:
@@ -460,8 +462,14 @@ def _symbolic(
 # What a graph does not hold
 
 
-def _refuse_changes(before: Facts) -> None:
+def _refuse_changes(before: Facts, positions: Iterable[Position]) -> None:
     """Raise SymbolicError where the function has changed a Python object that it reads."""
+    if advanced := moved(positions):
+        raise SymbolicError(
+            f"the function advances {advanced} while it is captured, and would not advance it "
+            "again: later calls would compute with what it gave the first time. Call next() "
+            "outside, and pass what it gives as an argument"
+        )
     changed = [str(probe) for probe in before.probes if not probe.holds()]
     if changed:
         raise SymbolicError(

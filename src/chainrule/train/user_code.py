@@ -6,7 +6,7 @@ import dis
 import sys
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
-from types import CodeType, FunctionType, SimpleNamespace
+from types import CodeType, FunctionType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,17 @@ def attribute_names(code: CodeType) -> frozenset[str]:
 def names_any(names: frozenset[str]) -> bool:
     """Whether a function with these `attribute_names` may make up others, as ``f"scale{i}"``."""
     return not names.isdisjoint(_BY_ANY_NAME)
+
+
+def slot_names(kind: type) -> list[str]:
+    """The attributes of a user's class that are no items of a `__dict__`."""
+    return [
+        name
+        for base in kind.__mro__
+        if is_watched(base.__module__)
+        for name, member in vars(base).items()
+        if isinstance(member, MemberDescriptorType)
+    ]
 
 
 def constants(namespace: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from chainrule.compiler.leftovers import Leftovers
 from chainrule.graph.context import MISSING
 from chainrule.graph.tensor import Tensor
 from chainrule.train.facts import Facts
+from chainrule.train.iterators import moved, position
 from chainrule.train.randomness import randomness_watched
 from chainrule.train.user_code import has_cached
 
@@ -88,8 +89,16 @@ class Version:
             yield Leftovers()
             return
         leftovers = Leftovers(facts.modules)
+        positions = [position(*found) for found in facts.iterators]
         with randomness_watched(facts.generators, facts.clocks):
             yield leftovers
+        if advanced := moved(positions):
+            warnings.warn(
+                f"{advanced} was advanced while a graph was captured: what it gave is a constant "
+                "of the graph, the same at every step. Pass what it gives with the data",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         changed: list[str] = []
         is_new = any(group.captured_keys is not keys for group, keys in facts.groups)
         for module, attributes in leftovers.before.items():
