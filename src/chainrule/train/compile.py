@@ -67,9 +67,10 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
 
     What the function reads from Python is compared at every call: the attributes, layers and modes
     of modules, requires_grad, parameter groups, the global and outer variables of the function, and
-    the attributes of a user's own objects. Where something has changed, the function is captured
-    anew. States, and the numbers of optimisers, are read at every call. An array from outside is
-    compared by its content, which takes time: pass it as an argument or make it a `Buffer`.
+    the attributes of functions, of a user's own objects and, where code names them, of others, as
+    of `argparse.Namespace`. Where something has changed, the function is captured anew. States, and
+    the numbers of optimisers, are read at every call. An array from outside is compared by its
+    content, which takes time: pass it as an argument or make it a `Buffer`.
 
     A gradient that an optimiser's step has used up is not kept after the call: reading `.grad` says
     so. It is kept where the function takes no step, or adds it to one from an earlier call. Results

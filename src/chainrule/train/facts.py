@@ -37,12 +37,14 @@ from chainrule.train.user_code import (
     attribute_names,
     constants,
     entries,
+    foreign_attributes,
     has_cached,
     is_full,
     is_watched,
     is_watched_object,
     loaded_names,
     names_any,
+    names_itself,
     slot_names,
 )
 
@@ -192,6 +194,10 @@ class Facts:
         self.is_shareable = False
         if is_iterator(kind):
             self.iterators.append((what, value))
+        attributes = foreign_attributes(value)
+        if attributes:  # those that code names; any, where all are plain values, as of settings
+            is_plain = PLAIN.issuperset(map(type, attributes.values()))
+            self._unused.append((f"of a {kind.__name__}", attributes, [*attributes], is_plain))
 
     # By kind
 
@@ -316,6 +322,9 @@ class Facts:
                 self._visit(value, variable)
         if loaded := loaded_names(function.__code__):
             self._names("of the module", function.__globals__, loaded)
+        attributes = vars(function)
+        if attributes or names_itself(function.__code__):
+            self._attributes(f"of the function {name}", attributes, len(attributes))
 
     def _method(self, method: MethodType, what: str) -> None:
         self._visit(method.__func__, what)

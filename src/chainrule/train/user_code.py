@@ -81,6 +81,22 @@ def names_any(names: frozenset[str]) -> bool:
     return not names.isdisjoint(_BY_ANY_NAME)
 
 
+def names_itself(code: CodeType) -> bool:
+    """Whether a function names itself, as for an attribute of its own."""
+    return code.co_name in loaded_names(code) or code.co_name in code.co_freevars
+
+
+def foreign_attributes(value: Any) -> dict[str, Any]:
+    """The attributes of an object of another library's class, without running code of it."""
+    if type(value).__module__.partition(".")[0] == "chainrule":
+        return {}
+    try:
+        attributes = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return attributes if isinstance(attributes, dict) else {}
+
+
 def slot_names(kind: type) -> list[str]:
     """The attributes of a user's class that are no items of a `__dict__`."""
     return [
