@@ -447,7 +447,7 @@ class Looked(nn.Module):
 
 
 @pytest.mark.parametrize("loop", ["compiled", "trainer"])
-def test_a_value_that_is_only_set_is_allowed_and_says_what_it_is_afterwards(loop):
+def test_a_value_that_is_only_set_is_allowed_and_says_what_it_is_afterwards(loop, tmp_path):
     def loss_fn(output, target):
         return ((output - target) ** 2).mean() + model.aux
 
@@ -487,6 +487,10 @@ def test_a_value_that_is_only_set_is_allowed_and_says_what_it_is_afterwards(loop
                 read()
         assert one.aux.shape == ()
     other = cr.Trainer(model, nn.MSELoss(), optimizer)
+    fresh = Looked()
+    first = cr.Trainer(fresh, nn.MSELoss(), optim.SGD(fresh.parameters(), lr=0.1))
+    first.save(tmp_path / "first.safetensors")
+    other.load(tmp_path / "first.safetensors")
     other.fit(X, Y, epochs=1, progress=False)
     assert np.isfinite(twins[0](X).numpy()).all() and twins[0].aux.item() > 0
 

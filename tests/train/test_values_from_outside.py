@@ -194,6 +194,19 @@ def test_an_iterator_that_a_captured_function_advances(name, before):
             cr.Evaluator(Scaled(lambda: float(next(made))), nn.MSELoss()).predict(X)
 
 
+@pytest.mark.parametrize("replacement", [False, True])
+def test_an_order_that_is_drawn_within_a_capture(replacement):
+    sampler = cr.data.RandomSampler(X, replacement=replacement)
+    loader = cr.data.DataLoader(cr.data.TensorDataset(X), batch_size=2, sampler=sampler)
+
+    @cr.compile
+    def epoch():
+        return sum(x.sum() for (x,) in loader)
+
+    with pytest.raises(cr.SymbolicError, match=r"order of rows .* as an argument"):
+        epoch()
+
+
 def test_an_iterator_that_is_advanced_outside_or_not_at_all(tmp_path):
     made, batches = counted(), cr.data.batches(X, X, 2)
 

@@ -82,9 +82,9 @@ def difference(saved: Any, mine: Any, where: str = "") -> str | None:
             is_code = name.startswith(_CODE)
             place = where if is_code or name == "class" else f"{where}.{name}".lstrip(".")
             if name not in saved or name not in mine:
-                if is_code:  # by another Python, which has other instructions
-                    continue
                 here, there = (d.get(name, "none") for d in (mine, saved))
+                if is_code or _NOT_KEPT in (here, there):  # code: of another Python
+                    continue
                 return f"{place} {_short(there)}; this Trainer has {_short(here)}"
             if found := difference(saved[name], mine[name], place):
                 return found
