@@ -172,6 +172,29 @@ def test_the_model_is_left_as_it_was():
     assert all(np.array_equal(before[key], value) for key, value in model.state_dict().items())
 
 
+def test_a_model_holds_no_tensors_of_a_graph_afterwards():
+    class Echo(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.last = nn.Linear(3, 2), cr.zeros(3)
+
+        def forward(self, x):
+            self.last = 0.5 * self.last + x
+            self.out = self.layer(self.last)
+            return self.out
+
+    model = Echo()
+    last = model.last
+    for show in (
+        lambda: cr.summary(model, (3,)),
+        lambda: cr.draw(model, (3,)),
+        lambda: cr.draw(model, np.ones((2, 3), np.float32)),
+        lambda: cr.inspect.linear_pieces(model, np.ones(3), np.zeros(3)),
+    ):
+        show()
+        assert model.last is last and not hasattr(model, "out")
+
+
 def test_flops_are_those_that_the_operations_state(monkeypatch):
     model = nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(1))
     assert cr.summary(model, (4,)).forward_flops == 24 + 3 + 12

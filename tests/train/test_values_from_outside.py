@@ -2,6 +2,7 @@
 
 import contextvars
 import datetime
+import itertools
 import os
 import random
 import threading
@@ -140,6 +141,85 @@ def test_an_unseeded_generator_is_reported(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cr.Evaluator(Scaled(SEEDED), nn.MSELoss()).predict(X)
+
+
+def counted():
+    number = 0.0
+    while True:
+        number += 1
+        yield number
+
+
+def flattened():
+    yield from ([1.0], [2.0])
+
+
+ITERATORS = {
+    "list": lambda: iter([1.0, 2.0, 3.0]),
+    "range": lambda: iter(range(1, 4)),
+    "count": lambda: itertools.count(1),
+    "cycle": lambda: itertools.cycle([1.0, 2.0]),
+    "chain": lambda: itertools.chain([1.0], [2.0, 3.0]),
+    "zip": lambda: map(sum, zip([1.0, 2.0], [3.0, 4.0], strict=True)),
+    "enumerate": lambda: (i + x for i, x in enumerate([1.0, 2.0, 3.0])),
+    "generator": counted,
+    "yield from": lambda: (x for part in flattened() for x in part),
+    "batches": lambda: (x.sum() for x, _ in cr.data.batches(X, X, 2)),
+    "loader": lambda: map(np.sum, iter(cr.data.DataLoader(X, batch_size=2))),
+}
+
+
+class Steps:
+    """An object whose method is compiled."""
+
+    def __init__(self, made):
+        self.made = made
+        self.step = cr.compile(self._step)
+
+    def _step(self, x):
+        return x * float(next(self.made))
+
+
+@pytest.mark.parametrize("name", ITERATORS)
+@pytest.mark.parametrize("before", [0, 1])
+def test_an_iterator_that_a_captured_function_advances(name, before):
+    made = ITERATORS[name]()
+    for _ in range(before):
+        next(made)
+    remedy = r"advances the iterator made.*pass what it gives as an argument"
+    with pytest.raises(cr.SymbolicError, match=remedy):
+        Steps(made).step(X) if before else cr.compile(lambda x: x * float(next(made)))(X)
+    if before == 0:
+        with pytest.warns(RuntimeWarning, match=r"the iterator .* was advanced"):
+            cr.Evaluator(Scaled(lambda: float(next(made))), nn.MSELoss()).predict(X)
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_an_order_that_is_drawn_within_a_capture(replacement):
+    sampler = cr.data.RandomSampler(X, replacement=replacement)
+    loader = cr.data.DataLoader(cr.data.TensorDataset(X), batch_size=2, sampler=sampler)
+
+    @cr.compile
+    def epoch():
+        return sum(x.sum() for (x,) in loader)
+
+    with pytest.raises(cr.SymbolicError, match=r"order of rows .* as an argument"):
+        epoch()
+
+
+def test_an_iterator_that_is_advanced_outside_or_not_at_all(tmp_path):
+    made, batches = counted(), cr.data.batches(X, X, 2)
+
+    @cr.compile
+    def step(x):
+        log.write("captured ")
+        return x.sum() * (made is not None) * len([1 for _ in batches])
+
+    with open(tmp_path / "log", "w") as log:
+        for number in range(4):
+            assert step(X).item() == 16.0
+            next(made)
+            assert log.tell() == 9, number  # captured once
 
 
 def test_names_that_only_look_like_a_clock_are_not():

@@ -1,9 +1,14 @@
 """Values that a captured step reads through a user's objects, classes and functions."""
 
+import argparse
 import array
 import collections
 import dataclasses
 import functools
+import importlib
+import logging
+import optparse
+import threading
 import types
 
 import numpy as np
@@ -212,3 +217,106 @@ def test_a_layer_that_takes_no_part_yet(optimizer):
     model.second = True
     trainer.fit(X, Y, epochs=1, batch_size=4, progress=False)
     assert np.abs(model.spare.weight.numpy() - before).max() > 1e-4
+
+
+def helper(x):
+    return x * helper.scale
+
+
+HOLDERS = {
+    "argparse": lambda: argparse.Namespace(other=[1]),
+    "optparse": lambda: optparse.Values({"other": [1]}),
+    "logger": lambda: logging.Logger("of a test"),
+    "thread": threading.Thread,
+    "exception": ValueError,
+    "function": lambda: lambda: None,
+}
+READS = {
+    "attribute": lambda held: held.scale,
+    "nested": lambda held: held.inner.scale,
+    "item": lambda held: held.options["scale"],
+    "getattr": lambda held: getattr(held, "scale"),  # noqa: B009
+    "vars": lambda held: vars(held)["scale"],
+}
+
+
+def put(held, value):
+    held.scale = value
+    held.inner = argparse.Namespace(scale=value)
+    held.options = {"scale": value}
+
+
+class Holder(nn.Module):
+    def __init__(self, held, read):
+        super().__init__()
+        self.linear = nn.Linear(4, 1, dtype="float64")
+        self.held, self.read = held, read
+
+    def forward(self, x):
+        return self.linear(x) * self.read(self.held)
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_attributes_of_objects_of_other_classes(kind, read, monkeypatch):
+    held, read = HOLDERS[kind](), READS[read]
+    put(held, 1.0)
+    model = Holder(held, read)
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.0))
+    compiled = cr.compile(lambda x: model.linear(x) * read(held))
+    for value in (1.0, 2.0, 0.5, 1.0):
+        put(held, value)
+        wanted = model.linear(X).numpy() * value
+        np.testing.assert_allclose(compiled(X).numpy(), wanted, rtol=1e-12)
+        np.testing.assert_allclose(trainer.predict(X), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["argparse", "optparse"])
+def test_settings_of_any_name(kind):
+    held = argparse.Namespace(w0=1.0) if kind == "argparse" else optparse.Values({"w0": 1.0})
+    compiled = cr.compile(lambda x: x * sum(getattr(held, f"w{i}") for i in range(1)))
+    assert compiled(np.ones(1)).item() == 1
+    held.w0 = 2.0
+    assert compiled(np.ones(1)).item() == 2
+
+
+@pytest.mark.parametrize("kind", ["argparse", "logger", "thread", "exception"])
+def test_what_no_code_names_may_change(kind, monkeypatch):
+    captured = []
+    module = importlib.import_module("chainrule.train.compile")
+    original = module.record
+    monkeypatch.setattr(module, "record", lambda *a: captured.append(1) or original(*a))
+    held = HOLDERS[kind]()
+    held.scale, held.log, held.lock = 2.0, [], threading.Lock()
+
+    @cr.compile
+    def step(x):
+        return x * held.scale * (held.log is not None)
+
+    for number in range(4):
+        held.seen = held.calls = number
+        assert step(np.ones(1)).item() == 2
+    assert len(captured) == 1
+
+
+def test_attributes_of_functions():
+    helper.scale = 1.0
+    compiled = cr.compile(lambda x: helper(x))
+    for value in (1.0, 2.0, np.ones(2) * 3, cr.ones(2) * 4):
+        helper.scale = value
+        np.testing.assert_array_equal(compiled(np.ones(2)).numpy(), np.asarray(value) * np.ones(2))
+
+    def count(x):
+        count.calls = getattr(count, "calls", 0) + 1
+        return x * count.calls
+
+    def remember(x):
+        remember.h = 0.5 * remember.h + x
+        return remember.h
+
+    remember.h = cr.zeros(2, dtype="float64")
+    for function, name in ((count, "calls"), (remember, "h")):
+        with pytest.raises(
+            cr.SymbolicError, match=rf"changes (names|{name}) of the function .*{function.__name__}"
+        ):
+            cr.compile(function)(np.ones(2))

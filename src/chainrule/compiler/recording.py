@@ -15,6 +15,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph, StateRecorder, recorded, recorded_graph
+from chainrule.compiler.leftovers import Leftovers, set_back
 from chainrule.errors import SymbolicError
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import MISSING
@@ -90,8 +91,9 @@ class Output(NamedTuple):
 class _FunctionRecorder(StateRecorder):
     """Notes gradients, steps and modes besides reads and assignments of State."""
 
-    def __init__(self) -> None:
+    def __init__(self, leftovers: Leftovers) -> None:
         super().__init__()
+        self.leftovers = leftovers
         self.first_serial = next_serial()
         self.gradients: dict[State, Tensor | None] = {}
         self.found: dict[State, Argument | None] = {}
@@ -147,12 +149,14 @@ class _FunctionRecorder(StateRecorder):
     def uses(self, module: Any) -> None:
         if module not in self.made:
             self.modules.setdefault(module)
+            self.leftovers.watch(module)
 
     def sets(self, module: Any, name: str, before: Any) -> None:
         if name == "training" and before is MISSING:
             self.made.add(module)  # within the function, as a loss may be at every call
         if module not in self.made:
             self.before.setdefault((module, name), before)
+            self.leftovers.watch(module)
 
     def unkept(self) -> set[Tensor]:
         """The leaves of gradients that an earlier call of a compiled function did not keep."""
@@ -164,12 +168,15 @@ class _FunctionRecorder(StateRecorder):
 
 
 def record(
-    function: Callable[..., Any], arguments: Iterable[Any], keywords: dict[str, Any]
+    function: Callable[..., Any],
+    arguments: Iterable[Any],
+    keywords: dict[str, Any],
+    leftovers: Leftovers,
 ) -> tuple[Recording, list[Any]]:
     """What `function` does with these arguments, of which `Argument`s are symbolic.
 
     Nothing is changed: weights and gradients keep their values. Attributes of modules are set, as
-    the function does; where it fails they are set back.
+    the function does; where it fails they are set back. `leftovers` watches them.
 
     Returns:
         The recording, and the modules and optimisers that the function called.
@@ -177,23 +184,15 @@ def record(
     Raises:
         SymbolicError: if it does what no graph holds.
     """
-    recorder = _FunctionRecorder()
+    recorder = _FunctionRecorder(leftovers)
     try:
         with recorded(recorder):
             returned = function(*arguments, **keywords)
         return _recording(recorder, returned), list(recorder.modules)
     except BaseException:
         for (module, name), before in recorder.before.items():
-            _set_back(module, name, before)
+            set_back(module, name, before)
         raise
-
-
-def _set_back(module: Any, name: str, before: Any) -> None:
-    if before is MISSING:
-        if name in vars(module):
-            delattr(module, name)
-    else:
-        setattr(module, name, before)
 
 
 def _recording(recorder: _FunctionRecorder, returned: Any) -> Recording:
@@ -248,8 +247,8 @@ def _modes(recorder: _FunctionRecorder) -> dict[Attribute, Any]:
         now = vars(module).get(name, MISSING)
         if name == "training":
             modes[module, name] = now
-        elif isinstance(now, Tensor) and now.value is None and not isinstance(now, State):
-            pass  # kept to be looked at: a read says that it has no value
+        elif isinstance(now, Tensor) and now.value is None:
+            pass  # one of the leftovers
         elif now is not before and not _equal(now, before):
             raise SymbolicError(
                 f"the function changes {name} of {type(module).__name__} from "
@@ -261,7 +260,9 @@ def _modes(recorder: _FunctionRecorder) -> dict[Attribute, Any]:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and isinstance(a, (bool, int, float, str, tuple)) and a == b
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(x is y or _equal(x, y) for x, y in zip(a, b, strict=True))
+    return type(a) is type(b) and isinstance(a, (bool, int, float, str)) and a == b
 
 
 def _shown(value: Any) -> str:

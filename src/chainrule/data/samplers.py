@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from chainrule import checks
 from chainrule.data.batches import permutation
+from chainrule.errors import SymbolicError
+from chainrule.graph.context import local
 from chainrule.ops.random import Generator, current_generator
 
 
@@ -206,7 +208,7 @@ class BatchSampler(Sampler):
 
 def shuffled(rows: int, generator: Generator | None) -> NDArray[np.int64]:
     """0 ... rows - 1 in an order drawn by a generator, by default the current one."""
-    generator = generator or current_generator()
+    generator = _outside_of_captures(generator)
     seed, position = generator.state.numpy().tolist()
     generator.skip()
     return permutation(rows, seed, position)
@@ -214,4 +216,14 @@ def shuffled(rows: int, generator: Generator | None) -> NDArray[np.int64]:
 
 def _uniform(count: int, generator: Generator | None) -> NDArray[np.float64]:
     """Numbers in [0, 1) drawn by a generator, by default the current one."""
-    return (generator or current_generator()).uniform((count,), np.float64).numpy()
+    return _outside_of_captures(generator).uniform((count,), np.float64).numpy()
+
+
+def _outside_of_captures(generator: Generator | None) -> Generator:
+    """The generator, or the current one, where no graph is captured."""
+    if local.context.capture is not None:
+        raise SymbolicError(
+            "an order of rows is drawn while a graph is captured, which would keep it for good. "
+            "Iterate over the data outside, and pass each batch as an argument"
+        )
+    return generator or current_generator()

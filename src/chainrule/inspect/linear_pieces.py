@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from chainrule.compiler.capture import capture
 from chainrule.compiler.elementwise import ELEMENTWISE
+from chainrule.compiler.leftovers import nothing_left
 from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.operation import operation_name
@@ -137,7 +138,7 @@ class _Walk:
         """Visit the nodes up to the first with a kink within an interval, and split there."""
         rows = len(self.middles)
         dtype = floating_dtype(self.model)
-        with no_grad():
+        with no_grad(), nothing_left(self.model.modules()):
             graph = capture(self.model, placeholder((rows, *self.start.shape), dtype))
         if not isinstance(graph.outputs, Tensor):
             raise TypeError("linear_pieces takes a model that returns one Tensor")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule.compiler.leftovers import nothing_left
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.values import LEAVES, Value, ValueGraph, root
 from chainrule.errors import DTypeError, ShapeError
@@ -172,7 +173,8 @@ def summary(
     x = placeholder(shape, dtype, name="x")
     with model.in_mode(True), intercepted(model, calls.around):
         try:
-            output = capture(model, x).outputs
+            with nothing_left(model.modules()):
+                output = capture(model, x).outputs
         except DTypeError as error:
             raise DTypeError(f"{error}. Here the input is {x.dtype}: pass its dtype=") from None
         if not isinstance(output, Tensor) or output.dtype.kind != "f":
@@ -226,7 +228,8 @@ def _training_graph(model: Module, x: Tensor, output: Tensor) -> CapturedGraph:
         grad_table = backprop(y, trained, grad_output)
         return y, [grad_table[p.node()] for p in trained if p.node() in grad_table]
 
-    return capture(step, x, placeholder(output.shape, output.dtype))
+    with nothing_left(model.modules()):
+        return capture(step, x, placeholder(output.shape, output.dtype))
 
 
 def _counted(

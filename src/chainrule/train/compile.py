@@ -7,7 +7,7 @@ import inspect
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import MethodType
 from typing import Any, TypeVar, overload
 
@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CaptureAgain
 from chainrule.compiler.elementwise import UnsupportedError
+from chainrule.compiler.leftovers import Leftovers
 from chainrule.compiler.recording import Argument, Output, Recording, record
 from chainrule.errors import SymbolicError
 from chainrule.graph.compiled_results import compiled_result
@@ -29,6 +30,7 @@ from chainrule.train.backends import MOST_STEPS, checked_backend
 from chainrule.train.copies import check_copies
 from chainrule.train.explanations import explained
 from chainrule.train.facts import Facts
+from chainrule.train.iterators import Position, moved, position
 from chainrule.train.randomness import randomness_watched
 from chainrule.train.runners import NativeRunner, ReferenceRunner
 
@@ -64,10 +66,11 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
     a number that changes at every call as an array.
 
     What the function reads from Python is compared at every call: the attributes, layers and modes
-    of modules, requires_grad, parameter groups, the global and outer variables of the function and
-    the attributes of a user's own objects. Where something has changed, the function is captured
-    anew. States, and the numbers of optimisers, are read at every call. An array from outside is
-    compared by its content, which takes time: pass it as an argument or make it a `Buffer`.
+    of modules, requires_grad, parameter groups, the global and outer variables of the function, and
+    the attributes of functions, of a user's own objects and, where code names them, of others, as
+    of `argparse.Namespace`. Where something has changed, the function is captured anew. States, and
+    the numbers of optimisers, are read at every call. An array from outside is compared by its
+    content, which takes time: pass it as an argument or make it a `Buffer`.
 
     A gradient that an optimiser's step has used up is not kept after the call: reading `.grad` says
     so. It is kept where the function takes no step, or adds it to one from an earlier call. Results
@@ -89,8 +92,10 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
         TypeError: for what is no function, or a generator or a coroutine.
         ValueError: for an unknown backend.
         SymbolicError: at a call, for what no graph holds, with the line and the remedy: a branch on
-            a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object.
-            Weights, optimisers and gradients are as before then.
+            a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object,
+            `next` of an iterator from outside, an attribute of a module that carries a Tensor from
+            one call to the next, which is a `Buffer`'s work. Weights, optimisers and gradients are
+            as before then.
         UnsupportedError: at a call, for an operation without a native kernel.
 
     Example:
@@ -201,19 +206,27 @@ class CompiledFunction:
             if variant.is_still_right(given):
                 variants.insert(0, variants.pop(number))
                 return
+        leftovers = Leftovers()
         while True:
             try:
                 with interrupts_held() as interrupts, collector_held(), interrupts.let_through():
-                    variants.insert(0, self._captured(arguments, keywords, given))
+                    variants.insert(0, self._captured(arguments, keywords, given, leftovers))
                 break
             except CaptureAgain:
                 continue
+            except BaseException:
+                leftovers.set_back()
+                raise
         del variants[_SAME_SIGNATURE:]
         if len(variants) == 1:
             self._variants.add(signature, variants)
 
     def _captured(
-        self, arguments: tuple[Any, ...], keywords: dict[str, Any], given: list[Any]
+        self,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        given: list[Any],
+        leftovers: Leftovers,
     ) -> _Variant:
         """What the function does with arguments of this signature."""
         stand_ins: list[Argument] = []
@@ -227,13 +240,16 @@ class CompiledFunction:
             if isinstance(value, Tensor) and value.requires_grad:
                 stand_in._grad = value.grad
         before = Facts(static)
+        positions = [position(*found) for found in before.iterators]
         frozen = [(state, state.requires_grad) for state in before.states]
         try:
             with explained(), randomness_watched(before.generators, before.clocks):
-                recording, used = record(self._function, symbolic, symbolic_keywords)
+                recording, used = record(self._function, symbolic, symbolic_keywords, leftovers)
                 for (owner, name), value in recording.modes_before.items():
                     setattr(owner, name, value)
-                _refuse_changes(before)
+                _refuse_changes(before, positions)
+                if leftovers.take():
+                    raise CaptureAgain
         except BaseException:
             for state, requires_grad in frozen:
                 state.requires_grad = requires_grad
@@ -448,8 +464,14 @@ def _symbolic(
 # What a graph does not hold
 
 
-def _refuse_changes(before: Facts) -> None:
+def _refuse_changes(before: Facts, positions: Iterable[Position]) -> None:
     """Raise SymbolicError where the function has changed a Python object that it reads."""
+    if advanced := moved(positions):
+        raise SymbolicError(
+            f"the function advances {advanced} while it is captured, and would not advance it "
+            "again: later calls would compute with what it gave the first time. Call next() "
+            "outside, and pass what it gives as an argument"
+        )
     changed = [str(probe) for probe in before.probes if not probe.holds()]
     if changed:
         raise SymbolicError(

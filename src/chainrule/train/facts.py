@@ -16,13 +16,7 @@ from copy import copy
 from functools import cached_property, partial, partialmethod
 from operator import attrgetter
 from threading import local
-from types import (
-    FunctionType,
-    MappingProxyType,
-    MemberDescriptorType,
-    MethodType,
-    ModuleType,
-)
+from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,6 +29,7 @@ from chainrule.nn.module import Module, changes
 from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.optimizer import Optimizer
 from chainrule.train import outside
+from chainrule.train.iterators import is_iterator
 from chainrule.train.probes import Cells, Content, Items, Names, Probe, Slots, checksum
 from chainrule.train.randomness import random_generators
 from chainrule.train.user_code import (
@@ -42,12 +37,15 @@ from chainrule.train.user_code import (
     attribute_names,
     constants,
     entries,
+    foreign_attributes,
     has_cached,
     is_full,
     is_watched,
     is_watched_object,
     loaded_names,
     names_any,
+    names_itself,
+    slot_names,
 )
 
 _requires_grad = attrgetter("requires_grad")
@@ -55,16 +53,7 @@ _BY_DIGITS = frozenset((float, complex, slice))
 _REGISTRIES = frozenset(("_parameters", "_buffers", "_unsaved", "_column_names", "_path"))
 _REPLACED = ("_modules", "_computed")
 """The dicts of a module that change only where `changes.count` moves."""
-_SMALL: tuple[type, ...] = (
-    *PLAIN,
-    tuple,
-    Tensor,
-    Module,
-    Optimizer,
-    FunctionType,
-    MethodType,
-    type,
-)
+_SMALL = (*PLAIN, tuple, Tensor, Module, Optimizer, FunctionType, MethodType, type)
 """What attributes are always compared: other kinds may hold much data."""
 _OF_OPTIMIZERS = frozenset(
     ("_declarations", "defaults", "param_groups", "params", "partition", "state", "_captured")
@@ -88,6 +77,7 @@ class Facts:
         states: every State that was found.
         requires_grad: which of them require a gradient; empty where it does not matter.
         generators: NumPy's and Python's generators of random numbers among the objects.
+        iterators: the iterators among the objects, each after what it is.
         clocks: the functions, such as time.time, that give something else at every call.
         modules: every module that was found.
         has_foreign_code: whether there is code among it that is not this library's.
@@ -110,6 +100,7 @@ class Facts:
         self.states: list[State] = []
         self.requires_grad: list[bool] = []
         self.generators: list[Any] = []
+        self.iterators: list[tuple[str, Any]] = []
         self.clocks: set[str] = set()
         self.modules: list[Module] = []
         self.has_foreign_code = False
@@ -194,12 +185,19 @@ class Facts:
             self._slots(value, what)
             attributes = getattr(value, "__dict__", {})
             if is_watched(kind.__module__):
-                self._attributes(kind, attributes)
+                length = None if has_cached(kind) else len(attributes)
+                self._attributes(f"of a {kind.__name__}", attributes, length)
             else:
                 self._names(f"of a {kind.__name__}", attributes, attributes, length=len(attributes))
                 self.is_shareable &= hasattr(value, "__dict__")
-        else:
-            self.is_shareable = False
+            return
+        self.is_shareable = False
+        if is_iterator(kind):
+            self.iterators.append((what, value))
+        attributes = foreign_attributes(value)
+        if attributes:  # those that code names; any, where all are plain values, as of settings
+            is_plain = PLAIN.issuperset(map(type, attributes.values()))
+            self._unused.append((f"of a {kind.__name__}", attributes, [*attributes], is_plain))
 
     # By kind
 
@@ -324,6 +322,9 @@ class Facts:
                 self._visit(value, variable)
         if loaded := loaded_names(function.__code__):
             self._names("of the module", function.__globals__, loaded)
+        attributes = vars(function)
+        if attributes or names_itself(function.__code__):
+            self._attributes(f"of the function {name}", attributes, len(attributes))
 
     def _method(self, method: MethodType, what: str) -> None:
         self._visit(method.__func__, what)
@@ -399,14 +400,7 @@ class Facts:
     def _slots(self, value: Any, what: str) -> None:
         """The attributes of a user's object that are no items of its `__dict__`."""
         kind = type(value)
-        names = [
-            name
-            for base in kind.__mro__
-            if is_watched(base.__module__)
-            for name, member in vars(base).items()
-            if isinstance(member, MemberDescriptorType)
-        ]
-        if names:
+        if names := slot_names(kind):
             values = tuple([getattr(value, name, MISSING) for name in names])
             self._held.append(values)
             self._probe(Slots(f"the {kind.__name__} {what}", value, tuple(names), values))
@@ -418,14 +412,12 @@ class Facts:
         is_named = self._uses_any or name in self._used
         return not is_named and not isinstance(value, _SMALL)
 
-    def _attributes(self, kind: type, attributes: Mapping[str, Any]) -> None:
+    def _attributes(self, what: str, attributes: Mapping[str, Any], length: int | None) -> None:
         """The attributes of a user's object, but for data that no function names."""
-        what = f"of a {kind.__name__}"
         unused = [name for name, value in attributes.items() if self._is_unused(name, value)]
         if unused:
             self._unused.append((what, attributes, unused, True))
         names = [name for name in attributes if name not in unused]
-        length = None if has_cached(kind) else len(attributes)
         self._names(what, attributes, names, length=length)
 
     def _visit_used(self) -> bool:

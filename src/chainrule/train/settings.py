@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.graph.not_kept import NotKept
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
@@ -29,6 +30,9 @@ _DEEPEST = 4
 """Values within values are described so far down."""
 
 _CODE = "code in Python "
+
+_NOT_KEPT = "set by every step"
+"""Describes what a step leaves in a module to be looked at. It may have been anything before."""
 
 _LONGEST = 1000
 """Lists of more values than this are data: their length will do."""
@@ -78,9 +82,9 @@ def difference(saved: Any, mine: Any, where: str = "") -> str | None:
             is_code = name.startswith(_CODE)
             place = where if is_code or name == "class" else f"{where}.{name}".lstrip(".")
             if name not in saved or name not in mine:
-                if is_code:  # by another Python, which has other instructions
-                    continue
                 here, there = (d.get(name, "none") for d in (mine, saved))
+                if is_code or _NOT_KEPT in (here, there):  # code: of another Python
+                    continue
                 return f"{place} {_short(there)}; this Trainer has {_short(here)}"
             if found := difference(saved[name], mine[name], place):
                 return found
@@ -88,6 +92,8 @@ def difference(saved: Any, mine: Any, where: str = "") -> str | None:
     if isinstance(saved, list) and isinstance(mine, list) and len(saved) == len(mine):
         pairs = enumerate(zip(saved, mine, strict=True))
         return next((d for i, (a, b) in pairs if (d := difference(a, b, f"{where}.{i}"))), None)
+    if _NOT_KEPT in (saved, mine):
+        return None
     if saved == mine and isinstance(saved, bool) == isinstance(mine, bool):
         return None
     return f"{where} {_short(saved)}; this Trainer has {_short(mine)}"
@@ -111,6 +117,8 @@ def _described(value: Any, depth: int = 0) -> Any:
         return value.__qualname__
     if isinstance(value, State):  # the checkpoint's arrays hold it
         return f"{value.dtype} {value.shape}"
+    if isinstance(value, NotKept):
+        return _NOT_KEPT
     if isinstance(value, (np.ndarray, Tensor)):
         return _array(np.asarray(value))
     if isinstance(value, (FunctionType, MethodType, partial)):

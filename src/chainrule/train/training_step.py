@@ -175,12 +175,14 @@ class StepGraphs:
         self._check_registered()
         with (
             interrupts_held() as interrupts,
-            self._versions[kind].unchanged(),
+            self._versions[kind].unchanged() as leftovers,
             self._in_mode(kind),
             use_generator(self.sampling if kind == "sampling" else self.generator),
             interrupts.let_through(),
         ):
-            graph = capture(lambda *arrays: steps[kind](*form.unflatten(arrays)), *batch)
+            graph = leftovers.captured(
+                lambda: capture(lambda *arrays: steps[kind](*form.unflatten(arrays)), *batch)
+            )
         if shared is not None:
             shared.keep(step, graph)
         return graph

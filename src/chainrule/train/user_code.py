@@ -6,7 +6,7 @@ import dis
 import sys
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
-from types import CodeType, FunctionType, SimpleNamespace
+from types import CodeType, FunctionType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,33 @@ def attribute_names(code: CodeType) -> frozenset[str]:
 def names_any(names: frozenset[str]) -> bool:
     """Whether a function with these `attribute_names` may make up others, as ``f"scale{i}"``."""
     return not names.isdisjoint(_BY_ANY_NAME)
+
+
+def names_itself(code: CodeType) -> bool:
+    """Whether a function names itself, as for an attribute of its own."""
+    return code.co_name in loaded_names(code) or code.co_name in code.co_freevars
+
+
+def foreign_attributes(value: Any) -> dict[str, Any]:
+    """The attributes of an object of another library's class, without running code of it."""
+    if type(value).__module__.partition(".")[0] == "chainrule":
+        return {}
+    try:
+        attributes = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def slot_names(kind: type) -> list[str]:
+    """The attributes of a user's class that are no items of a `__dict__`."""
+    return [
+        name
+        for base in kind.__mro__
+        if is_watched(base.__module__)
+        for name, member in vars(base).items()
+        if isinstance(member, MemberDescriptorType)
+    ]
 
 
 def constants(namespace: Mapping[str, Any]) -> tuple[str, ...]:

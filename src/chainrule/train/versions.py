@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+from chainrule.compiler.leftovers import Leftovers
 from chainrule.graph.context import MISSING
 from chainrule.graph.tensor import Tensor
 from chainrule.train.facts import Facts
+from chainrule.train.iterators import moved, position
 from chainrule.train.randomness import randomness_watched
 from chainrule.train.user_code import has_cached
 
@@ -73,22 +75,33 @@ class Version:
         return facts if facts.is_shareable and not facts.has_foreign_code else None
 
     @contextmanager
-    def unchanged(self) -> Iterator[None]:
+    def unchanged(self) -> Iterator[Leftovers]:
         """Warn if the capture within it draws NumPy's random numbers, or changes an object.
 
         What a capture changes is left out of the facts afterwards: otherwise each capture would
         make the graphs of the others stale.
+
+        Yields:
+            what watches the modules for Tensors that the capture leaves in them.
         """
         facts, number = self._present()
         if not facts.has_foreign_code:
-            yield
+            yield Leftovers()
             return
-        before = [(module, dict(vars(module))) for module in facts.modules]
+        leftovers = Leftovers(facts.modules)
+        positions = [position(*found) for found in facts.iterators]
         with randomness_watched(facts.generators, facts.clocks):
-            yield
+            yield leftovers
+        if advanced := moved(positions):
+            warnings.warn(
+                f"{advanced} was advanced while a graph was captured: what it gave is a constant "
+                "of the graph, the same at every step. Pass what it gives with the data",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         changed: list[str] = []
         is_new = any(group.captured_keys is not keys for group, keys in facts.groups)
-        for module, attributes in before:
+        for module, attributes in leftovers.before.items():
             for name, value in vars(module).items():
                 if value is attributes.get(name, MISSING):
                     continue

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule.compiler.leftovers import nothing_left
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.inspect.letters import letters_of
@@ -36,7 +37,7 @@ def captured_module(model: Module, data: Any) -> CapturedGraph:
     _check_given(data)
     if is_shape(data):
         x = placeholder((_ROWS, *map(int, data)), floating_dtype(model), name="x")
-        with _of_a_shape(x.dtype):
+        with nothing_left(model.modules()), _of_a_shape(x.dtype):
             return capture(model, x)
     arguments = [part if isinstance(part, Tensor) else np.asarray(part) for part in batch_of(data)]
     names = ["x"] if len(arguments) == 1 else [f"x{i}" for i in range(1, len(arguments) + 1)]
@@ -44,7 +45,8 @@ def captured_module(model: Module, data: Any) -> CapturedGraph:
         placeholder(part.shape, part.dtype, name=name)
         for part, name in zip(arguments, names, strict=True)
     ]
-    return capture(model, *places)
+    with nothing_left(model.modules()):
+        return capture(model, *places)
 
 
 def _check_given(data: Any) -> None:
