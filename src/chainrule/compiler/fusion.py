@@ -221,7 +221,7 @@ def _matrix(group: Group) -> tuple[int, int] | None:
 def _write_among_others(schedule: Schedule, users: Users) -> None:
     """Let a group write what only a concatenation reads to where the concatenation has it.
 
-    What the concatenation has in one piece may go there by itself: see `chains`.
+    What the concatenation has in one piece may go there by itself: see `strips`.
     """
     changed: set[Storage] = set()
     for instruction in schedule.instructions:

@@ -6,7 +6,7 @@ and each would be kept until the sum:
     G_1^T X_1 + G_2^T X_2 + ...     one product  (G_1 G_2 ...)^T (X_1 X_2 ...)
 
 Sums of columns, as in the gradient of a bias, likewise. What is put together need not be copied:
-see `chains`.
+see `strips`.
 """
 
 from __future__ import annotations

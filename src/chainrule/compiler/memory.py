@@ -14,7 +14,7 @@ another; all else lies in the arena, which every step uses anew.
        v2 = 0.9 v2 + g2,  W2 = W2 - lr v2                  g1 g2 g3   a segment of the arena
        v3 = 0.9 v3 + g3,  W3 = W3 - lr v3                  W1 W2 W3   in the states
 
-3. *The arena.* See `chains` and `arena`.
+3. *The arena.* See `row_chains` and `arena`.
 """
 
 from __future__ import annotations
