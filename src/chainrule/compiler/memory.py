@@ -96,21 +96,13 @@ class Memory:
         storage = self.schedule.storage(value)
         if storage.space != "state":
             return storage
-        return self._copied(storage, value, first=True)
+        return self._copied(storage, value)
 
-    def _copied(self, storage: Storage, value: Value, *, first: bool) -> Storage:
-        """A copy in the arena, made at the beginning of the step or at its end."""
+    def _copied(self, storage: Storage, value: Value) -> Storage:
+        """A copy in the arena, with which the step begins."""
         out = Storage(value, "arena")
-        self._add_copy(value, storage, out, first=first)
+        self.schedule.prepend(_whole_copy(value, storage, out))
         return out
-
-    def _add_copy(self, value: Value, x: Storage, out: Storage, *, first: bool) -> None:
-        """Let the step begin, or end, with a copy of x to out."""
-        instruction = copy(value, x, out, (x.size,), (1,), (1,))
-        if first:
-            self.schedule.prepend(instruction)
-        else:
-            self.schedule.append(instruction)
 
     def _update_states(self) -> None:
         """Update states in place where nothing reads the old value later; else copy the new value
@@ -120,7 +112,7 @@ class Memory:
         for state, value in self.schedule.graph.updates.items():
             new = self.schedule.storage(value)
             if new.space == "state":  # before anything is changed
-                new = self._copied(new, value, first=True)
+                new = self._copied(new, value)
             updates.append((state, value, new))
         self.schedule.number()
         readers = self._readers()
@@ -144,7 +136,7 @@ class Memory:
                 stage.space = "state"
                 stage.offset = old.offset
         for value, new, old in copies:
-            self._add_copy(value, new, old, first=False)
+            self.schedule.append(_whole_copy(value, new, old))
 
     def _stages_by_rows(
         self, old: Storage, new: Storage, readers: dict[Storage, list[Instruction]]
@@ -333,6 +325,10 @@ class Memory:
             if len(set(places)) != len(places):
                 return None
         return columns
+
+
+def _whole_copy(value: Value, x: Storage, out: Storage) -> Instruction:
+    return copy(value, x, out, (x.size,), (1,), (1,))
 
 
 def _independent(
