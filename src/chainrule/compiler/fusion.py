@@ -73,7 +73,6 @@ def fuse(schedule: Schedule) -> None:
     _attach_sums(schedule, users, only_unstored=True)
     _attach_epilogues(schedule)
     _attach_sums(schedule, users, only_unstored=False)
-    schedule.number()
 
 
 def _users(schedule: Schedule) -> Users:
@@ -179,7 +178,6 @@ def _merge_numbers(schedule: Schedule, users: Users) -> None:
     Such are the coefficients of an optimiser's groups of parameters: each program would take about
     as long as all of them.
     """
-    schedule.number()
     firsts: dict[tuple[np.dtype[Any], tuple[int, ...]], Group] = {}
     for group in schedule.groups:
         if group.value.size != 1:

@@ -80,7 +80,6 @@ class Memory:
         self._update_states()
         lay_in_strips(schedule)
         self.segments = self._join_groups()
-        schedule.number()
         chains = find_chains(self.instructions)
         self.arena_size = place(self.instructions, self.outputs, self.segments, chains)
 
@@ -114,7 +113,6 @@ class Memory:
             if new.space == "state":  # before anything is changed
                 new = self._copied(new, value)
             updates.append((state, value, new))
-        self.schedule.number()
         readers = self._readers()
         copies = []
         for state, value, new in updates:
@@ -267,7 +265,6 @@ class Memory:
         self.schedule.replace(last, joined)
         for group in groups[:-1]:
             self.schedule.absorb(group, joined)
-        self.schedule.number()
 
     def _signature(self, group: Group) -> Any:
         """What groups must have in common to be joined; None where a group can't be.
