@@ -211,8 +211,7 @@ def _put_in_order(schedule: Schedule, group: Group) -> None:
 
 def _matrix(group: Group) -> tuple[int, int] | None:
     """The rows and columns of a group's program, if its columns can be the last axis."""
-    ways = [a.strides for a in (*group.accesses.values(), *group.targets.values())]
-    matrix = as_matrix(group.shape, tuple(ways))
+    matrix = as_matrix(group.shape, group.ways)
     return None if matrix is None else matrix[0]
 
 
@@ -237,8 +236,7 @@ def _write_among_others(schedule: Schedule, users: Users) -> None:
         ):
             continue
         seen = restrided(instruction.arguments["shape"], strides, group.shape)
-        ways = [a.strides for a in (*group.accesses.values(), *group.targets.values())]
-        if seen is None or not fits_program(group.shape, (*ways, seen)):
+        if seen is None or not fits_program(group.shape, (*group.ways, seen)):
             continue
         group.targets[x.value] = Access(out.storage, seen, first=out.first)
         group.writes[group.stored.index(x.value)] = out.storage

@@ -186,6 +186,11 @@ class Group(Instruction):
         self.parts: list[Group] = []
         """The groups that this one stands for, itself among them, where several were joined."""
 
+    @property
+    def ways(self) -> tuple[tuple[int, ...], ...]:
+        """The strides of the accesses, then those of the targets."""
+        return tuple([a.strides for a in (*self.accesses.values(), *self.targets.values())])
+
 
 def is_full(*groups: Group) -> bool:
     """Whether the groups together have too many values for a program's registers."""
