@@ -37,6 +37,6 @@ def add_in_place(graph: ValueGraph) -> ValueGraph:
                 value.inputs = tuple([i for i in value.inputs if i is not earlier])
         if len(value.inputs) == 1:
             (only,) = value.inputs
-            value.kind, value.inputs, value.attributes = only.kind, only.inputs, only.attributes
+            value.become(only.kind, only.inputs, only.attributes)
             value.node = only.node
     return graph.in_order(graph.values)

@@ -89,7 +89,7 @@ def _factor(value: Value, readers: Readers, ready: dict[Value, int]) -> bool:
         products = []  # a part is computed anyway
     coefficients = {one: linear.coefficient(one) for one in (value, *products)}
     for one, coefficient in coefficients.items():
-        one.kind, one.attributes, one.inputs = "multiply", {}, (base, coefficient)
+        one.become("multiply", (base, coefficient))
         _put_beside(coefficient, readers)
     return True
 

@@ -38,7 +38,7 @@ def sum_linear(graph: ValueGraph) -> ValueGraph:
             total = of_terms.sum_of(found[0]) if found[0].kind in _LINEAR else None
             if total is not None and total in made and of_terms.takes_a_mean:
                 order += made[:-1]
-                value.kind, value.inputs, value.attributes = total.kind, total.inputs, {}
+                value.become(total.kind, total.inputs)
             sums.setdefault(found, value)
         order.append(value)
     return graph.in_order(order)

@@ -45,7 +45,7 @@ def join_sums(graph: ValueGraph) -> ValueGraph:
             terms.append(_joined(group, stacks, new))
         if len(terms) == 1:  # it becomes the product itself
             (only,) = terms
-            value.kind, value.inputs, value.attributes = only.kind, only.inputs, only.attributes
+            value.become(only.kind, only.inputs, only.attributes)
             new.remove(only)
         elif new:
             value.inputs = tuple(terms)

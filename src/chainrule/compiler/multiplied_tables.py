@@ -99,7 +99,7 @@ class _Rewriting:
             [self._of_each_row(i, table.shape) if i in others else table for i in value.inputs]
         )
         computed = self._make(value.kind, inputs, value.attributes, table.shape, value.dtype, value)
-        value.kind, value.inputs, value.attributes = "lookup", (computed, indices), {}
+        value.become("lookup", (computed, indices))
 
     def _of_each_row(self, value: Value, shape: tuple[int, ...]) -> Value:
         """What is the same for each row, for those of a table."""
@@ -120,7 +120,7 @@ class _Rewriting:
             shape = (table.shape[0], value.shape[1])
             inputs = (table, b)
             products = self._make("matmul", inputs, value.attributes, shape, value.dtype, value)
-            value.kind, value.inputs, value.attributes = "lookup", (products, indices), {}
+            value.become("lookup", (products, indices))
         elif transpose_a and not value.attributes.get("transpose_b", False):
             if self._is_wide(a):
                 table, indices = self._rows[a]
@@ -157,8 +157,7 @@ class _Rewriting:
         for way in ways:
             index = self._moved_back(way, index)
         gradient, factor = x.inputs
-        value.inputs = (self._sums(gradient, index, rows), factor)
-        value.kind, value.attributes = "matmul", x.attributes
+        value.become("matmul", (self._sums(gradient, index, rows), factor), x.attributes)
 
     def _sums(self, x: Value, indices: Value, rows: int) -> Value:
         """The sums of the rows of x that have one index; those of columns go over these sums."""

@@ -130,7 +130,7 @@ def _derive_relu_from_its_maximum(order: list[Value], roots: list[Value]) -> lis
             continue
         of_largest = Value("heaviside", (largest,), {}, g.shape, g.dtype, value.node)
         scaled = Value("multiply", (g, of_largest), {}, g.shape, g.dtype, value.node)
-        value.kind, value.inputs, value.attributes = "put_taps", (scaled, taps), put.attributes
+        value.become("put_taps", (scaled, taps), put.attributes)
         found[-1:] = [of_largest, scaled, value]
     return found
 

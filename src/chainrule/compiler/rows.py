@@ -178,7 +178,7 @@ class _Rows:
         else:
             kind, inputs = "subtract_rows", (rest, indices, seeds[0].inputs[0], factor)
         self._before[value] = value.kind, value.inputs, value.attributes
-        value.kind, value.inputs, value.attributes = kind, inputs, {}
+        value.become(kind, inputs)
 
     def _factor_of_products(self, value: Value) -> Value | None:
         """The number lr of an update W - lr scatter_add(x, indices), where x is such rows as

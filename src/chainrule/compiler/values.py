@@ -73,6 +73,12 @@ class Value:
         self.number = -1
         self.beside: Value | None = None
 
+    def become(
+        self, kind: str, inputs: tuple[Value, ...], attributes: dict[str, Any] | None = None
+    ) -> None:
+        """Be computed by another operation, or of other inputs, from now on."""
+        self.kind, self.inputs, self.attributes = kind, inputs, attributes or {}
+
     @property
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize

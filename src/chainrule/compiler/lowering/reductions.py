@@ -20,7 +20,7 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
         inputs = (as_int64(scheduler, x),)
         wide = Value(value.kind, inputs, value.attributes, value.shape, INT64, value.node)
         _reduce(scheduler, wide)
-        value.kind, value.inputs, value.attributes = "astype", (wide,), {"dtype": value.dtype}
+        value.become("astype", (wide,), {"dtype": value.dtype})
         scheduler.elementwise(value)
         return
     axes = [a for a in value.attributes["axes"] if x.shape[a] != 1 or value.kind != "sum"]
