@@ -86,7 +86,7 @@ def _users(schedule: Schedule) -> Users:
                 users[value].add(instruction)
         for storage in instruction.reads:
             users[storage.value].add(instruction)
-    for value in [*schedule.graph.outputs, *schedule.graph.updates.values()]:
+    for value in schedule.graph.roots:
         users[root(value)].add(None)
     return users
 

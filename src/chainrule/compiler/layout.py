@@ -26,8 +26,7 @@ import numpy as np
 
 from chainrule.compiler.cut import Network
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Value, ValueGraph
-from chainrule.graph.backprop import with_ancestors
+from chainrule.compiler.values import Users, Value, ValueGraph
 from chainrule.graph.tensor import Tensor
 
 _IMAGES = {"conv": (0,), "conv_input_grad": (0,), "conv_weight_grad": (0, 1)}
@@ -55,30 +54,22 @@ _POOLINGS = {
 _REDUCTIONS = {"sum", "max", "min"}
 
 Shape = tuple[int, ...]
-Users = dict[Value, list[Value]]
 
 
 def channels_last(graph: ValueGraph) -> ValueGraph:
     """The graph with each image in the layout that saves copies, and copies where layouts meet."""
     if not any(value.kind in _IMAGES for value in graph.values):
         return graph
-    users: Users = {value: [] for value in graph.values}
-    for value in graph.values:
-        for i in dict.fromkeys(value.inputs):
-            users[i].append(value)
-    roots = [*graph.outputs, *graph.updates.values()]
+    users = graph.users()
     axes = _channel_axes(graph.values, users)
-    last = _choose(graph.values, users, axes, set(roots))
-    uses = Counter(i for value in graph.values for i in value.inputs)
-    uses.update(roots)
-    rewriting = _Rewriting(axes, last, uses)
+    last = _choose(graph.values, users, axes, set(graph.roots))
+    rewriting = _Rewriting(axes, last, graph.uses())
     for value in graph.values:
         rewriting.write(value)
     outputs = [rewriting.get(value, None) for value in graph.outputs]
     updates = {state: rewriting.get(value, None) for state, value in graph.updates.items()}
-    needed = with_ancestors([*outputs, *updates.values()])
-    values = [value for value in rewriting.order if value in needed]
-    return ValueGraph(values, outputs, updates, graph.loss_gradients)
+    order = rewriting.order
+    return ValueGraph(order, outputs, updates, graph.loss_gradients).in_order(order)
 
 
 # The channel axis

@@ -11,11 +11,9 @@ see `strips`.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from chainrule.compiler.values import Value, ValueGraph
-from chainrule.graph.backprop import with_ancestors
 
 _FEWEST_TERMS = 4
 
@@ -28,8 +26,7 @@ def join_sums(graph: ValueGraph) -> ValueGraph:
     sums = [v for v in graph.values if v.kind == "add_n" and len(v.inputs) >= _FEWEST_TERMS]
     if not sums:
         return graph
-    roots = [*graph.outputs, *graph.updates.values()]
-    uses = Counter([i for value in graph.values for i in value.inputs] + roots)
+    uses = graph.uses()
     made: dict[Value, list[Value]] = {}  # before which value new ones are computed
     stacks: Stacks = {}
     for value in sums:
@@ -49,9 +46,7 @@ def join_sums(graph: ValueGraph) -> ValueGraph:
             new.remove(only)
         elif new:
             value.inputs = tuple(terms)
-    needed = with_ancestors(roots)
-    order = [v for value in graph.values for v in (*made.get(value, ()), value) if v in needed]
-    return ValueGraph(order, graph.outputs, graph.updates, graph.loss_gradients)
+    return graph.in_order([v for value in graph.values for v in (*made.get(value, ()), value)])
 
 
 def _kind(term: Value) -> Any:

@@ -15,7 +15,6 @@ row that is not looked up counts in W' with factor 0, and must be finite as all 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -47,12 +46,8 @@ class _Rewriting:
 
     def __init__(self, graph: ValueGraph) -> None:
         self._graph = graph
-        roots = [*graph.outputs, *graph.updates.values()]
-        self._readers = Counter([i for value in graph.values for i in value.inputs] + roots)
-        self._users: dict[Value, list[Value]] = {}
-        for value in graph.values:
-            for i in value.inputs:
-                self._users.setdefault(i, []).append(value)
+        self._uses = graph.uses()
+        self._users = graph.users()
         self._places = {value: place for place, value in enumerate(graph.values)}
         """Of a new value: that of the latest of its inputs, after which it is put."""
         self._new: dict[int, list[Value]] = {}
@@ -89,7 +84,7 @@ class _Rewriting:
     def _compute_of_table(self, value: Value) -> None:
         """Make what is computed of each row alike a look-up, if nothing else needs the rows."""
         looked_up = [i for i in value.inputs if i in self._rows]
-        if len(looked_up) != 1 or self._readers[looked_up[0]] != 1:
+        if len(looked_up) != 1 or self._uses[looked_up[0]] != 1:
             return
         others = [i for i in value.inputs if i is not looked_up[0]]
         if not all([_is_of_each_row(i) for i in others]):
@@ -147,11 +142,11 @@ class _Rewriting:
         (index,) = indices
         ways = []
         while x.kind in ("reshape", "transpose") and _keeps_rows(x):
-            if self._readers[x] != 1:
+            if self._uses[x] != 1:
                 return
             ways.append(x)
             (x,) = x.inputs
-        is_product = x.kind == "matmul" and len(x.shape) == 2 and self._readers[x] == 1
+        is_product = x.kind == "matmul" and len(x.shape) == 2 and self._uses[x] == 1
         if not is_product or x.attributes.get("transpose_a", False):
             return
         for way in ways:

@@ -92,8 +92,8 @@ class Scheduler:
         """What `elements_of` said of slices and reshapes."""
 
     def finish(self) -> Schedule:
-        """The schedule, with memory for the graph's outputs and the new values of its states."""
-        for value in (*self.graph.outputs, *self.graph.updates.values()):
+        """The schedule, with memory for the graph's roots."""
+        for value in self.graph.roots:
             self.storage(value)
         return self.schedule
 

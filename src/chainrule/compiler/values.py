@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -148,6 +149,10 @@ def pruned(order: Iterable[Value], roots: Iterable[Value]) -> list[Value]:
     return [value for value in order if value in needed]
 
 
+Users = dict[Value, list[Value]]
+"""The values that each one is an input of, twice where it is two of their inputs."""
+
+
 class ValueGraph:
     """The values of a captured graph in an order in which they can be computed.
 
@@ -170,7 +175,24 @@ class ValueGraph:
         self.updates = updates
         self.loss_gradients = loss_gradients
 
+    @property
+    def roots(self) -> list[Value]:
+        """What all values are computed for."""
+        return [*self.outputs, *self.updates.values(), *self.loss_gradients.values()]
+
+    def uses(self) -> Counter[Value]:
+        """How often each value is an input of others, or a root."""
+        return Counter([i for value in self.values for i in value.inputs] + self.roots)
+
+    def users(self) -> Users:
+        """The users of each value."""
+        users: Users = {value: [] for value in self.values}
+        for value in self.values:
+            for i in value.inputs:
+                users[i].append(value)
+        return users
+
     def in_order(self, order: Iterable[Value]) -> ValueGraph:
         """The graph after changes of its values, and new ones, which are put into an order."""
-        roots = [*self.outputs, *self.updates.values(), *self.loss_gradients.values()]
-        return ValueGraph(pruned(order, roots), self.outputs, self.updates, self.loss_gradients)
+        values = pruned(order, self.roots)
+        return ValueGraph(values, self.outputs, self.updates, self.loss_gradients)
