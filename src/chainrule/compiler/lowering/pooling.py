@@ -39,19 +39,12 @@ def _window(shape: tuple[int, ...], over: dict[str, Any]) -> dict[str, Any]:
 @lowering("max_pool", "max_pool_taps")
 def _max_pool(scheduler: Scheduler, value: Value) -> None:
     (x,) = value.inputs
-    storages = scheduler.schedule.storages
-    if value in storages and storages[value] in scheduler.schedule.writers:
-        return  # the taps, computed with the maximum
-    others = [
-        other
-        for other in scheduler.graph.values
-        if other.kind in ("max_pool", "max_pool_taps")
-        and other is not value
-        and other.inputs == value.inputs
-        and other.attributes == value.attributes
-    ]
-    values = {v.kind: v for v in (value, *others)}
-    largest, taps = values.get("max_pool"), values.get("max_pool_taps")
+    values = {
+        kind: scheduler.partner(kind, value.inputs, value.attributes)
+        for kind in ("max_pool", "max_pool_taps")
+    }
+    values[value.kind] = value
+    largest, taps = values["max_pool"], values["max_pool_taps"]
     if largest is None:
         y = temporary(scheduler, value, value.shape, x.dtype)
     else:

@@ -142,8 +142,6 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
     else:
         rows, columns = value.inputs[-2].shape
     labels = value.inputs[-1]
-    if value in scheduler.graph.loss_gradients.values():
-        return  # computed with the losses
     grad = scheduler.graph.loss_gradients.get(value)
     results = {"out": scheduler.storage(value)}
     if grad is not None:
