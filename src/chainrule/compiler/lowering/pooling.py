@@ -7,21 +7,20 @@ from typing import Any
 
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.compiler.instructions import Instruction, Operand
-from chainrule.compiler.lowering.base import lowering, temporary
+from chainrule.compiler.lowering.base import WINDOW_AXES, lowering, temporary
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
 
-_AXES = 3  # of the core's windows
 _MOST_TAPS = 1 << 24
 
 
 def _window(shape: tuple[int, ...], over: dict[str, Any]) -> dict[str, Any]:
     """The core's window over an array of this shape."""
     axis, kernel = over["axis"], over["kernel"]
-    end, more = axis + len(kernel), _AXES - len(kernel)
+    end, more = axis + len(kernel), WINDOW_AXES - len(kernel)
     if more < 0 or math.prod(kernel) > _MOST_TAPS:
         raise UnsupportedError(
-            f"a pooling by windows of {kernel} has no native kernel: up to {_AXES} axes and "
+            f"a pooling by windows of {kernel} has no native kernel: up to {WINDOW_AXES} axes and "
             f"{_MOST_TAPS} elements have; use backend='reference'"
         )
     return {
