@@ -139,6 +139,31 @@ def constant(number: float, shape: tuple[int, ...], dtype: np.dtype[Any], node: 
     return value
 
 
+def reshaped(x: Value, shape: tuple[int, ...], node: Tensor) -> Value:
+    """x in another shape, for a node: a reshape of a reshape is one, or none."""
+    while x.kind == "reshape":
+        (x,) = x.inputs
+    return x if x.shape == shape else Value("reshape", (x,), {}, shape, x.dtype, node)
+
+
+def shared(value: Value, known: dict[Any, Value]) -> Value:
+    """A known value that is equal, or this one, which is known from now on."""
+    key: Any
+    if value.fill is not None:
+        key = ("fill", value.fill, np.signbit(value.fill), value.shape, value.dtype)
+    elif value.kind in LEAVES:
+        return value
+    else:
+        key = (
+            value.kind,
+            value.inputs,  # each equal to itself alone
+            tuple(sorted(value.attributes.items())) if value.attributes else (),
+            value.shape,
+            value.dtype,
+        )
+    return known.setdefault(key, value)
+
+
 def pruned(order: Iterable[Value], roots: Iterable[Value]) -> list[Value]:
     """The values that the roots need, each once, in their order."""
     order = list(dict.fromkeys(order))

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from chainrule.compiler.instructions import contiguous
-from chainrule.compiler.values import Uses, Value
+from chainrule.compiler.values import Uses, Value, reshaped
 from chainrule.graph.tensor import Tensor
 
 Shape = tuple[int, ...]
@@ -182,11 +182,7 @@ def whole_of_parts(node: Tensor, parts: tuple[Value, ...], axis: int) -> Value |
         start += part.shape[axis]
     if root is None or root.size != node.size or root.dtype != node.dtype:
         return None
-    return (
-        root
-        if root.shape == node.shape
-        else Value("reshape", (root,), {}, node.shape, node.dtype, node)
-    )
+    return reshaped(root, node.shape, node)
 
 
 def concatenation_of_parts(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
