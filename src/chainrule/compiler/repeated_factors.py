@@ -36,7 +36,7 @@ def transpose_once(graph: ValueGraph) -> ValueGraph:
             value.inputs = (value.inputs[0], transposes[factor])
             value.attributes = {**value.attributes, "transpose_b": False}
         order.append(value)
-    return graph.in_order(order)
+    return ValueGraph(order, graph.outputs, graph.updates, graph.loss_gradients)
 
 
 def _takes_transposed(value: Value) -> bool:

@@ -52,7 +52,7 @@ def contiguous_view(shape: Shape) -> View:
 def sliced(part: Value, view: View) -> View:
     """The elements of a view that a slice takes, or that "unslice" fills."""
     runs = part.attributes["runs"]
-    shape = tuple([count for _, _, count in runs])
+    shape = part.shape if part.kind == "slice" else part.inputs[0].shape
     strides = tuple([s * step for s, (_, step, _) in zip(view.strides, runs, strict=True)])
     if 0 in shape:  # what they start at may not exist
         return View(0, strides, shape)
