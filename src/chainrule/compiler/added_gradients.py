@@ -10,7 +10,6 @@ So there is no array of zeros to write, and none to read.
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
 
 from chainrule.compiler.lowering.convolutions import can_add
@@ -23,13 +22,12 @@ def add_in_place(graph: ValueGraph) -> ValueGraph:
     """The graph with gradients that take an earlier one as a third input, to which they add."""
     if not any([value.kind == _KIND and can_add(value) for value in graph.values]):
         return graph
-    readers = Counter([i for value in graph.values for i in value.inputs])
-    readers.update([*graph.outputs, *graph.updates.values(), *graph.loss_gradients.values()])
+    uses = graph.uses()
     numbers = {value: number for number, value in enumerate(graph.values)}
     for value in graph.values:
         if value.kind != "add_n":
             continue
-        found = [i for i in value.inputs if i.kind == _KIND and readers[i] == 1]
+        found = [i for i in value.inputs if i.kind == _KIND and uses[i] == 1]
         found.sort(key=numbers.__getitem__)
         for earlier, later in pairwise(found):
             if can_add(later):
@@ -37,6 +35,6 @@ def add_in_place(graph: ValueGraph) -> ValueGraph:
                 value.inputs = tuple([i for i in value.inputs if i is not earlier])
         if len(value.inputs) == 1:
             (only,) = value.inputs
-            value.kind, value.inputs, value.attributes = only.kind, only.inputs, only.attributes
+            value.become(only.kind, only.inputs, only.attributes)
             value.node = only.node
     return graph.in_order(graph.values)

@@ -56,7 +56,7 @@ class Unit(NamedTuple):
 def place(
     instructions: Sequence[Instruction],
     outputs: Sequence[Storage],
-    segments: Iterable[list[Storage]],
+    segments: Sequence[list[Storage]],
     chains: Sequence[Chain] = (),
 ) -> int:
     """Give all storages of the arena their offsets.
@@ -64,14 +64,13 @@ def place(
     Args:
         instructions: in order, each knowing its position.
         outputs: storages that last to the end.
-        segments: storages that must lie one after another.
+        segments: storages of the arena that must lie one after another.
         chains: the chains of rows among the instructions.
 
     Returns:
         The bytes of the arena.
     """
     lifetimes = _lifetimes(instructions, outputs)
-    segments = [s for s in segments if s[0].space == "arena"]
     in_segments = {storage for segment in segments for storage in segment}
     hosts = _hosts(instructions, lifetimes, in_segments, chains)
     for chain in chains:
@@ -125,7 +124,7 @@ def _lifetimes(
 
 def _segment(storages: Sequence[Storage], lifetimes: dict[Storage, Lifetime]) -> Unit:
     """Storages as one unit, which is used as long as any of them."""
-    used = [lifetimes.get(storage, Lifetime(0, 0)) for storage in storages]
+    used = [lifetimes[storage] for storage in storages]
     lifetime = Lifetime(min([u.first for u in used]), max([u.last for u in used]))
     return Unit(storages, sum([padded(storage.nbytes) for storage in storages]), lifetime)
 

@@ -19,22 +19,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import LEAVES, READ_ELSEWHERE, Value, ValueGraph, constant
+from chainrule.compiler.values import LEAVES, READ_ELSEWHERE, Users, Value, ValueGraph, constant
 
 _MOST_PARTS = 32
 """Values that a sum is taken apart into: a parametric Mish with dropout has 10."""
-
-Readers = dict[Value, list[Value]]
 
 
 def factor_out(graph: ValueGraph) -> ValueGraph:
     """The graph with each such sum as a product, where its coefficient can be computed earlier."""
     if not any([_adds_floats(value) for value in graph.values]):
         return graph
-    readers: Readers = {}
-    for value in graph.values:
-        for i in value.inputs:
-            readers.setdefault(i, []).append(value)
+    users = graph.users()
     # When a value can be computed: the number of the last instruction that is no program's part.
     ready: dict[Value, int] = {}
     changed = False
@@ -47,7 +42,7 @@ def factor_out(graph: ValueGraph) -> ValueGraph:
             ready[value] = number
     for value in graph.values:
         if _adds_floats(value):
-            changed |= _factor(value, readers, ready)
+            changed |= _factor(value, users, ready)
     if not changed:
         return graph
     return graph.in_order(_with_inputs_first(graph.values))
@@ -74,7 +69,7 @@ def _with_inputs_first(values: list[Value]) -> Iterator[Value]:
                 yield one
 
 
-def _factor(value: Value, readers: Readers, ready: dict[Value, int]) -> bool:
+def _factor(value: Value, users: Users, ready: dict[Value, int]) -> bool:
     """Make a sum a product, if it is linear in a late value; whether it was made one."""
     base = _base(value, ready)
     if base is None:
@@ -83,14 +78,14 @@ def _factor(value: Value, readers: Readers, ready: dict[Value, int]) -> bool:
     if not linear.take(value) or len(linear.read) < 2:
         return False
     parts = [part for part in linear.parts if part is not value]
-    others = {w: None for part in parts for w in readers.get(part, ()) if w not in linear.parts}
+    others = {w: None for part in parts for w in users.get(part, ()) if w not in linear.parts}
     products = list(others)
     if not all([w.kind == "multiply" and linear.take(w) for w in products]):
         products = []  # a part is computed anyway
     coefficients = {one: linear.coefficient(one) for one in (value, *products)}
     for one, coefficient in coefficients.items():
-        one.kind, one.attributes, one.inputs = "multiply", {}, (base, coefficient)
-        _put_beside(coefficient, readers)
+        one.become("multiply", (base, coefficient))
+        _put_beside(coefficient, users)
     return True
 
 
@@ -199,12 +194,12 @@ class _Linear:
         return found
 
 
-def _put_beside(found: Value, readers: Readers) -> None:
+def _put_beside(found: Value, users: Users) -> None:
     """Let what a coefficient alone needs be computed where the rest is, as Phi(x) of GELU's."""
     alone, kept = [found], list[Value]()
     for value in alone:
         for i in value.inputs:
             if i.kind in ELEMENTWISE:
-                (alone if len(readers.get(i, ())) <= 1 else kept).append(i)
+                (alone if len(users.get(i, ())) <= 1 else kept).append(i)
     for value in alone if kept else ():
         value.beside = kept[0]

@@ -68,10 +68,10 @@ def drawn_by_programs(graph: ValueGraph) -> set[Value]:
         for i in value.inputs:
             if i in users:
                 users[i].append(value)
-    ends = {*graph.outputs, *graph.updates.values()}
+    roots = set(graph.roots)
     found = set()
     for value, readers in users.items():
-        if value not in ends and len(readers) == 1:
+        if value not in roots and len(readers) == 1:
             (user,) = readers
             simple = user.kind in ELEMENTWISE and user.shape == value.shape
             if simple and compute_dtype(user) == value.dtype:

@@ -73,7 +73,6 @@ def fuse(schedule: Schedule) -> None:
     _attach_sums(schedule, users, only_unstored=True)
     _attach_epilogues(schedule)
     _attach_sums(schedule, users, only_unstored=False)
-    schedule.number()
 
 
 def _users(schedule: Schedule) -> Users:
@@ -87,7 +86,7 @@ def _users(schedule: Schedule) -> Users:
                 users[value].add(instruction)
         for storage in instruction.reads:
             users[storage.value].add(instruction)
-    for value in [*schedule.graph.outputs, *schedule.graph.updates.values()]:
+    for value in schedule.graph.roots:
         users[root(value)].add(None)
     return users
 
@@ -179,7 +178,6 @@ def _merge_numbers(schedule: Schedule, users: Users) -> None:
     Such are the coefficients of an optimiser's groups of parameters: each program would take about
     as long as all of them.
     """
-    schedule.number()
     firsts: dict[tuple[np.dtype[Any], tuple[int, ...]], Group] = {}
     for group in schedule.groups:
         if group.value.size != 1:
@@ -213,15 +211,14 @@ def _put_in_order(schedule: Schedule, group: Group) -> None:
 
 def _matrix(group: Group) -> tuple[int, int] | None:
     """The rows and columns of a group's program, if its columns can be the last axis."""
-    ways = [a.strides for a in (*group.accesses.values(), *group.targets.values())]
-    matrix = as_matrix(group.shape, tuple(ways))
+    matrix = as_matrix(group.shape, group.ways)
     return None if matrix is None else matrix[0]
 
 
 def _write_among_others(schedule: Schedule, users: Users) -> None:
     """Let a group write what only a concatenation reads to where the concatenation has it.
 
-    What the concatenation has in one piece may go there by itself: see `chains`.
+    What the concatenation has in one piece may go there by itself: see `strips`.
     """
     changed: set[Storage] = set()
     for instruction in schedule.instructions:
@@ -239,8 +236,7 @@ def _write_among_others(schedule: Schedule, users: Users) -> None:
         ):
             continue
         seen = restrided(instruction.arguments["shape"], strides, group.shape)
-        ways = [a.strides for a in (*group.accesses.values(), *group.targets.values())]
-        if seen is None or not fits_program(group.shape, (*ways, seen)):
+        if seen is None or not fits_program(group.shape, (*group.ways, seen)):
             continue
         group.targets[x.value] = Access(out.storage, seen, first=out.first)
         group.writes[group.stored.index(x.value)] = out.storage

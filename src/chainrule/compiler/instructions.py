@@ -80,6 +80,7 @@ class Instruction:
         arguments: the other fields.
         reads, writes: all storages of the operands and results, in their order, and those of the
             epilogue.
+        position: a number that is larger than those of all instructions that run before it.
         chain: the number of the chain of rows that it belongs to; 0: none.
     """
 
@@ -101,7 +102,7 @@ class Instruction:
         self.arguments = arguments
         self.reads = _storages(operands)
         self.writes = _storages(results)
-        self.position = -1
+        self.position = 0
         self.epilogue: Group | None = None
         self.chain = 0
 
@@ -185,6 +186,11 @@ class Group(Instruction):
         self.parts: list[Group] = []
         """The groups that this one stands for, itself among them, where several were joined."""
 
+    @property
+    def ways(self) -> tuple[tuple[int, ...], ...]:
+        """The strides of the accesses, then those of the targets."""
+        return tuple([a.strides for a in (*self.accesses.values(), *self.targets.values())])
+
 
 def is_full(*groups: Group) -> bool:
     """Whether the groups together have too many values for a program's registers."""
@@ -240,14 +246,17 @@ class Schedule:
 
     def append(self, instruction: Instruction) -> None:
         """Run an instruction after all others."""
-        instruction.position = len(self._instructions)
+        if self._instructions:
+            instruction.position = self._instructions[-1].position + 1
         self._instructions.append(instruction)
         for storage in instruction.writes:
             self.writers[storage] = instruction
 
     def prepend(self, instruction: Instruction) -> None:
-        """Run an instruction before all others, whose positions change: see `number`."""
-        self.instructions.insert(0, instruction)
+        """Run an instruction before all others."""
+        if self._instructions:
+            instruction.position = self._instructions[0].position - 1
+        self._instructions.insert(0, instruction)
         for storage in instruction.writes:
             self.writers[storage] = instruction
 
@@ -263,14 +272,10 @@ class Schedule:
 
     def replace(self, instruction: Instruction, new: Instruction) -> None:
         """Put a new instruction, which writes the same results, in the place of another one."""
+        new.position = instruction.position
         self.instructions[self.instructions.index(instruction)] = new
         for storage in instruction.writes:
             self.writers[storage] = new
-
-    def number(self) -> None:
-        """Let each instruction know its position."""
-        for position, instruction in enumerate(self.instructions):
-            instruction.position = position
 
 
 # Few shapes, asked for again and again.

@@ -26,8 +26,7 @@ import numpy as np
 
 from chainrule.compiler.cut import Network
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Value, ValueGraph
-from chainrule.graph.backprop import with_ancestors
+from chainrule.compiler.values import Users, Value, ValueGraph, reshaped
 from chainrule.graph.tensor import Tensor
 
 _IMAGES = {"conv": (0,), "conv_input_grad": (0,), "conv_weight_grad": (0, 1)}
@@ -55,30 +54,21 @@ _POOLINGS = {
 _REDUCTIONS = {"sum", "max", "min"}
 
 Shape = tuple[int, ...]
-Users = dict[Value, list[Value]]
 
 
 def channels_last(graph: ValueGraph) -> ValueGraph:
     """The graph with each image in the layout that saves copies, and copies where layouts meet."""
     if not any(value.kind in _IMAGES for value in graph.values):
         return graph
-    users: Users = {value: [] for value in graph.values}
-    for value in graph.values:
-        for i in dict.fromkeys(value.inputs):
-            users[i].append(value)
-    roots = [*graph.outputs, *graph.updates.values()]
+    users = graph.users()
     axes = _channel_axes(graph.values, users)
-    last = _choose(graph.values, users, axes, set(roots))
-    uses = Counter(i for value in graph.values for i in value.inputs)
-    uses.update(roots)
-    rewriting = _Rewriting(axes, last, uses)
+    last = _choose(graph.values, users, axes, set(graph.roots))
+    rewriting = _Rewriting(axes, last, graph.uses())
     for value in graph.values:
         rewriting.write(value)
     outputs = [rewriting.get(value, None) for value in graph.outputs]
     updates = {state: rewriting.get(value, None) for state, value in graph.updates.items()}
-    needed = with_ancestors([*outputs, *updates.values()])
-    values = [value for value in rewriting.order if value in needed]
-    return ValueGraph(values, outputs, updates, graph.loss_gradients)
+    return ValueGraph([], outputs, updates, graph.loss_gradients).in_order(rewriting.order)
 
 
 # The channel axis
@@ -253,7 +243,7 @@ class _Rewriting:
     """
 
     def __init__(self, axes: dict[Value, int], last: set[Value], uses: Counter[Value]) -> None:
-        self.order: list[Value] = []
+        self.order: dict[Value, None] = {}
         self._axes = axes
         self._last = last
         self._uses = uses
@@ -310,8 +300,7 @@ class _Rewriting:
         )
         if value.kind == "conv_weight_grad":
             value.inputs = inputs
-            self.order.append(value)
-            self._made[value, None] = value
+            self._made[value, None] = self._put(value)
         else:
             shape = _moved(value.shape, 1)
             self._made[value, 1] = self._new(
@@ -325,8 +314,7 @@ class _Rewriting:
         if value.kind == "reshape":
             return self._reshaped(self.get(value.inputs[0], None), value.shape, value.node)
         value.inputs = tuple([self.get(i, None) for i in value.inputs])
-        self.order.append(value)
-        return value
+        return self._put(value)
 
     def _with_channels_last(self, value: Value, axis: int | None) -> Value:
         """The value computed from inputs with the channels last."""
@@ -393,10 +381,7 @@ class _Rewriting:
         return self._new("transpose", (x,), {"axes": axes}, shape, node)
 
     def _reshaped(self, x: Value, shape: Shape, node: Tensor) -> Value:
-        """x of another shape; a reshape of a reshape is one."""
-        if x.kind == "reshape":
-            (x,) = x.inputs
-        return x if x.shape == shape else self._new("reshape", (x,), {}, shape, node)
+        return self._put(reshaped(x, shape, node))
 
     def _new(
         self,
@@ -408,8 +393,11 @@ class _Rewriting:
         dtype: np.dtype[Any] | None = None,
     ) -> Value:
         """A value of the order; its dtype is that of its input where none is given."""
-        value = Value(kind, inputs, attributes, shape, dtype or inputs[0].dtype, node)
-        self.order.append(value)
+        return self._put(Value(kind, inputs, attributes, shape, dtype or inputs[0].dtype, node))
+
+    def _put(self, value: Value) -> Value:
+        """A value after all others, unless it is among them."""
+        self.order.setdefault(value)
         return value
 
 

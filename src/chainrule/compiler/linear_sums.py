@@ -26,30 +26,29 @@ def sum_linear(graph: ValueGraph) -> ValueGraph:
     """The graph with each such sum computed from those of its terms."""
     if not any([v.kind == "sum" and v.inputs[0].kind in _LINEAR for v in graph.values]):
         return graph
-    roots = [*graph.outputs, *graph.updates.values()]
-    readers = Counter([i for value in graph.values for i in value.inputs] + roots)
+    uses = graph.uses()
     sums: dict[tuple[Value, int], Value] = {}
     order: list[Value] = []
     for value in graph.values:
-        found = _summed(value, readers)
+        found = _summed(value, uses)
         if found is not None:
             made: list[Value] = []
             of_terms = _Terms(value, found[1], sums, made)
             total = of_terms.sum_of(found[0]) if found[0].kind in _LINEAR else None
             if total is not None and total in made and of_terms.takes_a_mean:
                 order += made[:-1]
-                value.kind, value.inputs, value.attributes = total.kind, total.inputs, {}
+                value.become(total.kind, total.inputs)
             sums.setdefault(found, value)
         order.append(value)
     return graph.in_order(order)
 
 
-def _summed(value: Value, readers: Counter[Value]) -> tuple[Value, int] | None:
+def _summed(value: Value, uses: Counter[Value]) -> tuple[Value, int] | None:
     """What a sum, or the sum of a sum, is over, and the one axis that it leaves."""
     if value.kind != "sum" or len(value.shape) != 1 or value.dtype.kind != "f":
         return None
     x, axis = value, 0
-    while x.kind == "sum" and not x.attributes["keepdims"] and (x is value or readers[x] == 1):
+    while x.kind == "sum" and not x.attributes["keepdims"] and (x is value or uses[x] == 1):
         left = [a for a in range(len(x.inputs[0].shape)) if a not in x.attributes["axes"]]
         x, axis = x.inputs[0], left[axis]
     return None if x is value else (x, axis)

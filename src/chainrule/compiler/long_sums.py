@@ -6,16 +6,14 @@ and each would be kept until the sum:
     G_1^T X_1 + G_2^T X_2 + ...     one product  (G_1 G_2 ...)^T (X_1 X_2 ...)
 
 Sums of columns, as in the gradient of a bias, likewise. What is put together need not be copied:
-see `chains`.
+see `strips`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from chainrule.compiler.values import Value, ValueGraph
-from chainrule.graph.backprop import with_ancestors
 
 _FEWEST_TERMS = 4
 
@@ -28,8 +26,7 @@ def join_sums(graph: ValueGraph) -> ValueGraph:
     sums = [v for v in graph.values if v.kind == "add_n" and len(v.inputs) >= _FEWEST_TERMS]
     if not sums:
         return graph
-    roots = [*graph.outputs, *graph.updates.values()]
-    uses = Counter([i for value in graph.values for i in value.inputs] + roots)
+    uses = graph.uses()
     made: dict[Value, list[Value]] = {}  # before which value new ones are computed
     stacks: Stacks = {}
     for value in sums:
@@ -45,13 +42,11 @@ def join_sums(graph: ValueGraph) -> ValueGraph:
             terms.append(_joined(group, stacks, new))
         if len(terms) == 1:  # it becomes the product itself
             (only,) = terms
-            value.kind, value.inputs, value.attributes = only.kind, only.inputs, only.attributes
+            value.become(only.kind, only.inputs, only.attributes)
             new.remove(only)
         elif new:
             value.inputs = tuple(terms)
-    needed = with_ancestors(roots)
-    order = [v for value in graph.values for v in (*made.get(value, ()), value) if v in needed]
-    return ValueGraph(order, graph.outputs, graph.updates, graph.loss_gradients)
+    return graph.in_order([v for value in graph.values for v in (*made.get(value, ()), value)])
 
 
 def _kind(term: Value) -> Any:

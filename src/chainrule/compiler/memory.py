@@ -14,7 +14,7 @@ another; all else lies in the arena, which every step uses anew.
        v2 = 0.9 v2 + g2,  W2 = W2 - lr v2                  g1 g2 g3   a segment of the arena
        v3 = 0.9 v3 + g3,  W3 = W3 - lr v3                  W1 W2 W3   in the states
 
-3. *The arena.* See `chains` and `arena`.
+3. *The arena.* See `row_chains` and `arena`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,6 @@ class Memory:
         self._update_states()
         lay_in_strips(schedule)
         self.segments = self._join_groups()
-        schedule.number()
         chains = find_chains(self.instructions)
         self.arena_size = place(self.instructions, self.outputs, self.segments, chains)
 
@@ -96,21 +95,13 @@ class Memory:
         storage = self.schedule.storage(value)
         if storage.space != "state":
             return storage
-        return self._copied(storage, value, first=True)
+        return self._copied(storage, value)
 
-    def _copied(self, storage: Storage, value: Value, *, first: bool) -> Storage:
-        """A copy in the arena, made at the beginning of the step or at its end."""
+    def _copied(self, storage: Storage, value: Value) -> Storage:
+        """A copy in the arena, with which the step begins."""
         out = Storage(value, "arena")
-        self._add_copy(value, storage, out, first=first)
+        self.schedule.prepend(_whole_copy(value, storage, out))
         return out
-
-    def _add_copy(self, value: Value, x: Storage, out: Storage, *, first: bool) -> None:
-        """Let the step begin, or end, with a copy of x to out."""
-        instruction = copy(value, x, out, (x.size,), (1,), (1,))
-        if first:
-            self.schedule.prepend(instruction)
-        else:
-            self.schedule.append(instruction)
 
     def _update_states(self) -> None:
         """Update states in place where nothing reads the old value later; else copy the new value
@@ -120,9 +111,8 @@ class Memory:
         for state, value in self.schedule.graph.updates.items():
             new = self.schedule.storage(value)
             if new.space == "state":  # before anything is changed
-                new = self._copied(new, value, first=True)
+                new = self._copied(new, value)
             updates.append((state, value, new))
-        self.schedule.number()
         readers = self._readers()
         copies = []
         for state, value, new in updates:
@@ -144,7 +134,7 @@ class Memory:
                 stage.space = "state"
                 stage.offset = old.offset
         for value, new, old in copies:
-            self._add_copy(value, new, old, first=False)
+            self.schedule.append(_whole_copy(value, new, old))
 
     def _stages_by_rows(
         self, old: Storage, new: Storage, readers: dict[Storage, list[Instruction]]
@@ -275,7 +265,6 @@ class Memory:
         self.schedule.replace(last, joined)
         for group in groups[:-1]:
             self.schedule.absorb(group, joined)
-        self.schedule.number()
 
     def _signature(self, group: Group) -> Any:
         """What groups must have in common to be joined; None where a group can't be.
@@ -333,6 +322,10 @@ class Memory:
             if len(set(places)) != len(places):
                 return None
         return columns
+
+
+def _whole_copy(value: Value, x: Storage, out: Storage) -> Instruction:
+    return copy(value, x, out, (x.size,), (1,), (1,))
 
 
 def _independent(

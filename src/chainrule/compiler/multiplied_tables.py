@@ -15,13 +15,10 @@ row that is not looked up counts in W' with factor 0, and must be finite as all 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import Any
 
-import numpy as np
-
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Value, ValueGraph
+from chainrule.compiler.values import Value, ValueGraph, constant, reshaped, shared
 
 _LEAST_USES = 4  # of a row: N / V
 _FEWEST_COLUMNS = 32  # narrower rows are multiplied as fast as their products are moved
@@ -47,16 +44,12 @@ class _Rewriting:
 
     def __init__(self, graph: ValueGraph) -> None:
         self._graph = graph
-        roots = [*graph.outputs, *graph.updates.values()]
-        self._readers = Counter([i for value in graph.values for i in value.inputs] + roots)
-        self._users: dict[Value, list[Value]] = {}
-        for value in graph.values:
-            for i in value.inputs:
-                self._users.setdefault(i, []).append(value)
+        self._uses = graph.uses()
+        self._users = graph.users()
         self._places = {value: place for place, value in enumerate(graph.values)}
         """Of a new value: that of the latest of its inputs, after which it is put."""
         self._new: dict[int, list[Value]] = {}
-        self._shared: dict[Any, Value] = {}
+        self._known: dict[Any, Value] = {}
         self._rows: dict[Value, tuple[Value, Value]] = {}
         """Of values that are rows of tables, (table, indices)."""
 
@@ -89,7 +82,7 @@ class _Rewriting:
     def _compute_of_table(self, value: Value) -> None:
         """Make what is computed of each row alike a look-up, if nothing else needs the rows."""
         looked_up = [i for i in value.inputs if i in self._rows]
-        if len(looked_up) != 1 or self._readers[looked_up[0]] != 1:
+        if len(looked_up) != 1 or self._uses[looked_up[0]] != 1:
             return
         others = [i for i in value.inputs if i is not looked_up[0]]
         if not all([_is_of_each_row(i) for i in others]):
@@ -98,19 +91,18 @@ class _Rewriting:
         inputs = tuple(
             [self._of_each_row(i, table.shape) if i in others else table for i in value.inputs]
         )
-        computed = self._make(value.kind, inputs, value.attributes, table.shape, value.dtype, value)
-        value.kind, value.inputs, value.attributes = "lookup", (computed, indices), {}
+        computed = Value(value.kind, inputs, value.attributes, table.shape, value.dtype, value.node)
+        value.become("lookup", (self._put(computed), indices))
 
     def _of_each_row(self, value: Value, shape: tuple[int, ...]) -> Value:
         """What is the same for each row, for those of a table."""
         if value.kind == "broadcast_to":
             (x,) = value.inputs
             x = self._reshaped(x, x.shape[-1:], value)
-            return self._make("broadcast_to", (x,), {"shape": shape}, shape, x.dtype, value)
+            repeated = Value("broadcast_to", (x,), {"shape": shape}, shape, x.dtype, value.node)
+            return self._put(repeated)
         assert value.fill is not None
-        constant = self._make("constant", (), {}, shape, value.dtype, value, value.fill)
-        constant.array = np.broadcast_to(np.asarray(value.fill, value.dtype), shape)
-        return constant
+        return self._put(constant(value.fill, shape, value.dtype, value.node))
 
     def _change_product(self, value: Value) -> None:
         a, b = value.inputs
@@ -119,8 +111,8 @@ class _Rewriting:
             table, indices = self._rows[a]
             shape = (table.shape[0], value.shape[1])
             inputs = (table, b)
-            products = self._make("matmul", inputs, value.attributes, shape, value.dtype, value)
-            value.kind, value.inputs, value.attributes = "lookup", (products, indices), {}
+            products = Value("matmul", inputs, value.attributes, shape, value.dtype, value.node)
+            value.become("lookup", (self._put(products), indices))
         elif transpose_a and not value.attributes.get("transpose_b", False):
             if self._is_wide(a):
                 table, indices = self._rows[a]
@@ -147,25 +139,23 @@ class _Rewriting:
         (index,) = indices
         ways = []
         while x.kind in ("reshape", "transpose") and _keeps_rows(x):
-            if self._readers[x] != 1:
+            if self._uses[x] != 1:
                 return
             ways.append(x)
             (x,) = x.inputs
-        is_product = x.kind == "matmul" and len(x.shape) == 2 and self._readers[x] == 1
+        is_product = x.kind == "matmul" and len(x.shape) == 2 and self._uses[x] == 1
         if not is_product or x.attributes.get("transpose_a", False):
             return
         for way in ways:
             index = self._moved_back(way, index)
         gradient, factor = x.inputs
-        value.inputs = (self._sums(gradient, index, rows), factor)
-        value.kind, value.attributes = "matmul", x.attributes
+        value.become("matmul", (self._sums(gradient, index, rows), factor), x.attributes)
 
     def _sums(self, x: Value, indices: Value, rows: int) -> Value:
         """The sums of the rows of x that have one index; those of columns go over these sums."""
         shape = (rows, x.shape[1])
-        sums = self._make(
-            "scatter_add", (x, indices), {"shape": shape, "axis": 0}, shape, x.dtype, x
-        )
+        attributes = {"shape": shape, "axis": 0}
+        sums = self._put(Value("scatter_add", (x, indices), attributes, shape, x.dtype, x.node))
         for user in self._users[x]:
             of_columns = user.kind == "sum" and 0 in user.attributes["axes"]
             if of_columns and user.inputs == (x,) and self._places[sums] < self._places[user]:
@@ -188,32 +178,20 @@ class _Rewriting:
         return self._transposed(indices, tuple([axes.index(a) for a in range(len(axes))]), way)
 
     def _reshaped(self, x: Value, shape: tuple[int, ...], of: Value) -> Value:
-        if x.kind == "reshape":
-            (x,) = x.inputs
-        return x if x.shape == shape else self._make("reshape", (x,), {}, shape, x.dtype, of)
+        return self._put(reshaped(x, shape, of.node))
 
     def _transposed(self, x: Value, axes: tuple[int, ...], of: Value) -> Value:
         shape = tuple([x.shape[a] for a in axes])
-        return self._make("transpose", (x,), {"axes": axes}, shape, x.dtype, of)
+        return self._put(Value("transpose", (x,), {"axes": axes}, shape, x.dtype, of.node))
 
-    def _make(
-        self,
-        kind: str,
-        inputs: tuple[Value, ...],
-        attributes: dict[str, Any],
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        of: Value,
-        *more: Any,
-    ) -> Value:
-        """A new value, which stands for the node of another one; equal ones are the same."""
-        key = (kind, inputs, tuple(sorted(attributes.items())), shape, dtype, *more)
-        if key not in self._shared:
-            value = Value(kind, inputs, attributes, shape, dtype, of.node)
-            self._places[value] = place = max([self._places[i] for i in inputs], default=0)
+    def _put(self, value: Value) -> Value:
+        """A value after its inputs, unless it, or one that is equal to it, was put there before."""
+        if value not in self._places:
+            value = shared(value, self._known)
+        if value not in self._places:
+            self._places[value] = place = max([self._places[i] for i in value.inputs], default=0)
             self._new.setdefault(place, []).append(value)
-            self._shared[key] = value
-        return self._shared[key]
+        return value
 
 
 def _keeps_rows(way: Value) -> bool:

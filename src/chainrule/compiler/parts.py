@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from chainrule.compiler.instructions import contiguous, repeating
 from chainrule.compiler.values import Value, is_part, root
-from chainrule.compiler.views import View, sliced
+from chainrule.compiler.views import View, contiguous_view, sliced
 
 
 class Elements(NamedTuple):
@@ -25,7 +25,7 @@ class Elements(NamedTuple):
 def elements(part: Value) -> Elements:
     """Which elements of its input a slice takes."""
     (whole,) = part.inputs
-    view = sliced(part, View(0, contiguous(whole.shape), whole.shape))
+    view = sliced(part, contiguous_view(whole.shape))
     return Elements(whole, view.offset, view.strides)
 
 

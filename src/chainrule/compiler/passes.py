@@ -22,7 +22,7 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
 from chainrule.compiler.rows import update_rows
 from chainrule.compiler.table_products import multiply_rows_in_place
-from chainrule.compiler.values import LEAVES, Uses, Value, ValueGraph, pruned
+from chainrule.compiler.values import Uses, Value, ValueGraph, pruned, reshaped, shared
 from chainrule.compiler.views import (
     concatenation_of_parts,
     heads_in_place,
@@ -38,7 +38,7 @@ from chainrule.trees import leaves
 def simplify(graph: CapturedGraph) -> ValueGraph:
     """The graph's nodes as Values: equal ones shared, those without work folded away."""
     values: dict[Tensor, Value] = {}
-    shared: dict[Any, Value] = {}
+    known: dict[Any, Value] = {}
     numbers = {leaf: i for i, leaf in enumerate(graph.inputs)}
     read = {leaf: state for state, leaf in graph.reads.items()}
     order: list[Value] = []
@@ -46,9 +46,9 @@ def simplify(graph: CapturedGraph) -> ValueGraph:
     uses.update([*leaves(graph.outputs), *graph.updates.values()])
     for node in graph.nodes:
         if node.operation is None or node.value is not None:
-            value = _shared(_leaf(node, numbers, read), shared)
+            value = shared(_leaf(node, numbers, read), known)
         else:
-            value = _shared(_folded(node, values, uses), shared)
+            value = shared(_folded(node, values, uses), known)
         values[node] = value
         order.append(value)
     outputs = [values[node] for node in leaves(graph.outputs)]
@@ -130,7 +130,7 @@ def _derive_relu_from_its_maximum(order: list[Value], roots: list[Value]) -> lis
             continue
         of_largest = Value("heaviside", (largest,), {}, g.shape, g.dtype, value.node)
         scaled = Value("multiply", (g, of_largest), {}, g.shape, g.dtype, value.node)
-        value.kind, value.inputs, value.attributes = "put_taps", (scaled, taps), put.attributes
+        value.become("put_taps", (scaled, taps), put.attributes)
         found[-1:] = [of_largest, scaled, value]
     return found
 
@@ -201,10 +201,7 @@ def _choice_of_equals(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Va
 
 def _reshape(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value:
     """A reshape of a reshape is one; to the shape that there was before, it is none."""
-    source = inputs[0].inputs[0] if inputs[0].kind == "reshape" else inputs[0]
-    if source.shape == node.shape:
-        return source
-    return Value("reshape", (source,), {}, node.shape, node.dtype, node)
+    return reshaped(inputs[0], node.shape, node)
 
 
 def _transpose_without_moving(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
@@ -282,21 +279,3 @@ def _swaps_matrices(attributes: dict[str, Any], shape: tuple[int, ...]) -> bool:
     """Whether a transpose turns each matrix of a stack around, and does nothing else."""
     ndim = len(shape)
     return bool(attributes["axes"] == (*range(ndim - 2), ndim - 1, ndim - 2))
-
-
-def _shared(value: Value, shared: dict[Any, Value]) -> Value:
-    """An equal value met before, or this one."""
-    number = value.fill
-    if number is not None:
-        key: Any = ("fill", number, np.signbit(number), value.shape, value.dtype)
-        return shared.setdefault(key, value)
-    if value.kind in LEAVES:
-        return value
-    key = (
-        value.kind,
-        value.inputs,  # each equal to itself alone
-        tuple(sorted(value.attributes.items())) if value.attributes else (),
-        value.shape,
-        value.dtype,
-    )
-    return shared.setdefault(key, value)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.compiler.instructions import Access, Group, as_matrix, collapse
+from chainrule.compiler.instructions import Access, Group, Storage, as_matrix, collapse
 from chainrule.compiler.values import Value
 from chainrule.dtypes import name_of
 
@@ -65,55 +65,85 @@ class Code(NamedTuple):
     summed: tuple[int, ...]
 
 
+class Walk(NamedTuple):
+    """How a program goes over its index space, and over memory meanwhile, in elements.
+
+    Attributes:
+        rows, columns: of the index space.
+        loads: (access, row stride, column stride) of all that is read.
+        stores: (storage, first element, row stride) of all that is stored.
+    """
+
+    rows: int
+    columns: int
+    loads: list[tuple[Access, int, int]]
+    stores: list[tuple[Storage, int, int]]
+
+
+def walk_of(group: Group, *, by_rows: bool) -> Walk | None:
+    """How a group's program goes over its shape.
+
+    Args:
+        group: the group.
+        by_rows: with the last axis as columns; else with as few rows as can be.
+
+    Returns:
+        The walk; None where a way of reading forbids columns that are the last axis.
+    """
+    if by_rows:
+        matrix = as_matrix(group.shape, group.ways)
+        if matrix is None:
+            return None
+        (rows, columns), strides = matrix
+    else:
+        lengths, found = collapse(group.shape, group.ways)
+        rows, columns = (*(1,) * (2 - len(lengths)), *lengths)
+        padded = [(0, 0, *way) for way in found]
+        strides = tuple([(way[-2], way[-1]) for way in padded])
+    steps = dict(zip((*group.accesses.values(), *group.targets.values()), strides, strict=True))
+    stores = []
+    for value, storage in zip(group.stored, group.writes, strict=False):
+        first, row_stride = 0, columns
+        if value in group.targets:
+            target = group.targets[value]
+            first, row_stride = target.first, steps[target][0] if rows > 1 else columns
+        stores.append((storage, first, row_stride))
+    return Walk(rows, columns, [(a, *steps[a]) for a in group.accesses.values()], stores)
+
+
 def program(group: Group, *, tiles: bool = False) -> dict[str, Any]:
     """The program of a group, as the core takes it: see Program in cpp/plan/plan.h.
 
     Where it runs on tiles or sums its rows, the columns are the last axis of its shape.
     """
     found = code(form(group))
-    accesses = list(group.accesses.values())
-    lengths = group.shape
-    strides = tuple([access.strides for access in (*accesses, *group.targets.values())])
-    if tiles or group.sums:
-        matrix = as_matrix(lengths, strides)
-        assert matrix is not None
-        lengths, strides = matrix
-    else:
-        lengths, strides = collapse(lengths, strides)
-    rows, columns = (*(1,) * (2 - len(lengths)), *lengths)
-    loads = []
-    for register, (access, steps) in enumerate(zip(accesses, strides, strict=False)):
-        row_stride, column_stride = (*(0,) * (2 - len(steps)), *steps)
-        loads.append(
-            {
-                "ref": access.storage.place(access.first),
-                "dtype": name_of(access.storage.dtype),
-                "row_stride": row_stride,
-                "column_stride": column_stride,
-                "register": register,
-                "random": access.drawn,
-            }
-        )
-    row_strides = {
-        member: steps[-2] if len(steps) > 1 else columns
-        for member, steps in zip(group.targets, strides[len(accesses) :], strict=True)
-    }
-    stores = []
-    for value, storage, register in zip(group.stored, group.writes, found.stored, strict=False):
-        target = group.targets.get(value)
-        stores.append(
-            {
-                "ref": storage.place(target.first if target is not None else 0),
-                "dtype": name_of(storage.dtype),
-                "row_stride": row_strides.get(value, columns),
-                "register": register,
-            }
-        )
+    walk = walk_of(group, by_rows=tiles or bool(group.sums))
+    assert walk is not None
+    loads = [
+        {
+            "ref": access.storage.place(access.first),
+            "dtype": name_of(access.storage.dtype),
+            "row_stride": row_stride,
+            "column_stride": column_stride,
+            "register": register,
+            "random": access.drawn,
+        }
+        for register, (access, row_stride, column_stride) in enumerate(walk.loads)
+    ]
+    stores = [
+        {
+            "ref": storage.place(first),
+            "dtype": name_of(storage.dtype),
+            "row_stride": row_stride,
+            "register": register,
+        }
+        for (storage, first, row_stride), register in zip(walk.stores, found.stored, strict=True)
+    ]
     sums = zip(group.sums, found.summed, strict=True)
     return {
         "dtype": name_of(group.dtype),
-        "rows": rows,
-        "columns": columns,
+        "rows": walk.rows,
+        "columns": walk.columns,
         "registers": found.registers,
         "loads": loads,
         "constants": found.constants,

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from chainrule.compiler.instructions import Group, Instruction, Part, Storage, as_matrix
+from chainrule.compiler.instructions import Group, Instruction, Part, Storage
+from chainrule.compiler.programs import walk_of
 
 _FEWEST_ROWS = 16  # of fewer, a block of rows would be too small for a product's tiles
 _FEWEST_INSTRUCTIONS = 8
@@ -190,26 +191,19 @@ def _rows_of_copy(instruction: Instruction) -> tuple[int, list[Rows], list[Rows]
 def _rows_of_group(group: Group) -> tuple[int, list[Rows], list[Rows]] | None:
     if group.parts or group.sums or any([s.space != "arena" for s in group.writes]):
         return None
-    accesses = list(group.accesses.values())
-    ways = [access.strides for access in (*accesses, *group.targets.values())]
-    matrix = as_matrix(group.shape, tuple(ways))
-    if matrix is None or matrix[0][0] < _FEWEST_ROWS:
+    walk = walk_of(group, by_rows=True)
+    if walk is None or walk.rows < _FEWEST_ROWS:
         return None
-    (rows, columns), strides = matrix
-    reads = []
-    for access, (row_stride, column_stride) in zip(accesses, strides, strict=False):
-        width = columns if column_stride else 1
-        reads.append(_used(Part(access.storage, access.first), row_stride, width))
-    row_strides = {
-        member: steps[0]
-        for member, steps in zip(group.targets, strides[len(accesses) :], strict=True)
-    }
-    writes = []
-    for value, storage in zip(group.stored, group.writes, strict=True):
-        target = group.targets.get(value)
-        first = target.first if target is not None else 0
-        writes.append(_used(Part(storage, first), row_strides.get(value, columns), columns))
-    return rows, reads, writes
+    columns = walk.columns
+    reads = [
+        _used(Part(access.storage, access.first), row_stride, columns if column_stride else 1)
+        for access, row_stride, column_stride in walk.loads
+    ]
+    writes = [
+        _used(Part(storage, first), row_stride, columns)
+        for storage, first, row_stride in walk.stores
+    ]
+    return walk.rows, reads, writes
 
 
 def _used(operand: object, stride: int, width: int) -> Rows:

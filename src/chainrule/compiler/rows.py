@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Value
+from chainrule.compiler.values import Value, constant, reshaped
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.operation import operations
 from chainrule.graph.state import State
@@ -52,7 +52,7 @@ def update_rows(order: list[Value], updates: dict[State, Value]) -> list[Value]:
     """
     if not any(map(_is_seed, order)):
         return order
-    return _Rows(order, updates).order
+    return list(_Rows(order, updates).order)
 
 
 def _is_seed(value: Value) -> bool:
@@ -75,8 +75,7 @@ class _Rows:
     """
 
     def __init__(self, order: list[Value], updates: dict[State, Value]) -> None:
-        self.order: list[Value] = []
-        self._done: set[Value] = set()
+        self.order: dict[Value, None] = {}
         self.rests: dict[Value, Rest] = {}
         self.seeds: dict[Value, Seeds] = {}
         """Of values that have the rows of a table, and depend on look-ups in it."""
@@ -105,7 +104,7 @@ class _Rows:
                     value.inputs = (self._rows_of(value.inputs[0], seeds),)
                 elif self._is_update_of_rows(value):
                     self._update_rows(value)
-            self._append(value)
+            self._put(value)
 
     # What a value holds in the rows that are not looked up
 
@@ -178,7 +177,7 @@ class _Rows:
         else:
             kind, inputs = "subtract_rows", (rest, indices, seeds[0].inputs[0], factor)
         self._before[value] = value.kind, value.inputs, value.attributes
-        value.kind, value.inputs, value.attributes = kind, inputs, {}
+        value.become(kind, inputs)
 
     def _factor_of_products(self, value: Value) -> Value | None:
         """The number lr of an update W - lr scatter_add(x, indices), where x is such rows as
@@ -243,14 +242,12 @@ class _Rows:
         """A value that is not computed row by row, on rows."""
         shape = (self._count(seeds), *value.shape[1:])
         if value.fill is not None:
-            constant = self._new("constant", (), {}, shape, value)
-            constant.array = np.broadcast_to(value.array.reshape(-1)[0], shape)  # type: ignore[union-attr]
-            return constant
+            return self._put(constant(value.fill, shape, value.dtype, value.node))
         if value.kind == "broadcast_to":  # the same in all rows
             return self._new("broadcast_to", value.inputs, {"shape": shape}, shape, value)
         indices = self._all_indices(seeds, value)
         found = self._looked_up.get((value, seeds[0].inputs[1]))
-        if len(seeds) == 1 and found is not None and found in self._done:
+        if len(seeds) == 1 and found is not None and found in self.order:
             return self._reshaped(found, shape, value)
         return self._new("gather", (value, indices), {"axis": 0}, shape, value)
 
@@ -296,11 +293,7 @@ class _Rows:
         return self._places[seeds]
 
     def _reshaped(self, x: Value, shape: tuple[int, ...], value: Value) -> Value:
-        while x.kind == "reshape":
-            x = x.inputs[0]
-        if x.shape == shape:
-            return x
-        return self._new("reshape", (x,), {"shape": shape}, shape, value, x.dtype)
+        return self._put(reshaped(x, shape, value.node))
 
     def _new(
         self,
@@ -312,13 +305,12 @@ class _Rows:
         dtype: np.dtype[Any] | None = None,
     ) -> Value:
         """A new value, which stands for `value` in the plan's labels."""
-        new = Value(kind, inputs, attributes, shape, dtype or value.dtype, value.node)
-        self._append(new)
-        return new
+        return self._put(Value(kind, inputs, attributes, shape, dtype or value.dtype, value.node))
 
-    def _append(self, value: Value) -> None:
-        self.order.append(value)
-        self._done.add(value)
+    def _put(self, value: Value) -> Value:
+        """A value after all others, unless it is among them."""
+        self.order.setdefault(value)
+        return value
 
 
 def _keeps_rows(value: Value) -> bool:

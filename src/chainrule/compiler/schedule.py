@@ -90,10 +90,12 @@ class Scheduler:
         """The strides over which a group reads its operands."""
         self._elements: dict[Value, Elements | None] = {}
         """What `elements_of` said of slices and reshapes."""
+        self._by_inputs: dict[tuple[str, tuple[Value, ...]], list[Value]] = {}
+        """The values of the graph by operation and inputs."""
 
     def finish(self) -> Schedule:
-        """The schedule, with memory for the graph's outputs and the new values of its states."""
-        for value in (*self.graph.outputs, *self.graph.updates.values()):
+        """The schedule, with memory for the graph's roots."""
+        for value in self.graph.roots:
             self.storage(value)
         return self.schedule
 
@@ -153,6 +155,20 @@ class Scheduler:
         storage = schedule.storages.get(value)
         writer = None if storage is None else schedule.writers.get(storage)
         return -1 if writer is None else writer.position
+
+    def is_computed(self, value: Value) -> bool:
+        """Whether an instruction gives a value already, as one may that gives two."""
+        return self.schedule.storages.get(value) in self.schedule.writers
+
+    def partner(
+        self, kind: str, inputs: tuple[Value, ...], attributes: dict[str, Any]
+    ) -> Value | None:
+        """The value of the graph that is computed so, if the step needs it."""
+        if not self._by_inputs:
+            for value in self.graph.values:
+                self._by_inputs.setdefault((value.kind, value.inputs), []).append(value)
+        alike = self._by_inputs.get((kind, inputs), ())
+        return next((value for value in alike if value.attributes == attributes), None)
 
     def add(self, instruction: Instruction) -> None:
         """Run an instruction after all others."""

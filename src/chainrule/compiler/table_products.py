@@ -29,8 +29,7 @@ def multiply_rows_in_place(order: list[Value]) -> None:
         if is_of_rows and (_is_looked_up(a) or _is_looked_up(b)):
             factors.update((a, b))
             attributes = {"a": _is_looked_up(a), "b": _is_looked_up(b), "width": a.shape[-1]}
-            value.kind, value.attributes = "row_products", attributes
-            value.inputs = (*_rows(a), *_rows(b))
+            value.become("row_products", (*_rows(a), *_rows(b)), attributes)
     for value in products:
         if value.kind == "row_products":
             continue
@@ -38,8 +37,7 @@ def multiply_rows_in_place(order: list[Value]) -> None:
         if b in factors and not value.attributes.get("transpose_b"):
             transposed = bool(value.attributes.get("transpose_a"))
             attributes = {"b": _is_looked_up(b), "transposed": transposed, "n": b.shape[1]}
-            value.kind, value.attributes = "weighted_rows", attributes
-            value.inputs = (weights, *_rows(b))
+            value.become("weighted_rows", (weights, *_rows(b)), attributes)
 
 
 def _is_of_few(value: Value) -> bool:

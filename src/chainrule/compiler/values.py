@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -73,6 +74,12 @@ class Value:
         self.number = -1
         self.beside: Value | None = None
 
+    def become(
+        self, kind: str, inputs: tuple[Value, ...], attributes: dict[str, Any] | None = None
+    ) -> None:
+        """Be computed by another operation, or of other inputs, from now on."""
+        self.kind, self.inputs, self.attributes = kind, inputs, attributes or {}
+
     @property
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
@@ -132,6 +139,31 @@ def constant(number: float, shape: tuple[int, ...], dtype: np.dtype[Any], node: 
     return value
 
 
+def reshaped(x: Value, shape: tuple[int, ...], node: Tensor) -> Value:
+    """x in another shape, for a node: a reshape of a reshape is one, or none."""
+    while x.kind == "reshape":
+        (x,) = x.inputs
+    return x if x.shape == shape else Value("reshape", (x,), {}, shape, x.dtype, node)
+
+
+def shared(value: Value, known: dict[Any, Value]) -> Value:
+    """A known value that is equal, or this one, which is known from now on."""
+    key: Any
+    if value.fill is not None:
+        key = ("fill", value.fill, np.signbit(value.fill), value.shape, value.dtype)
+    elif value.kind in LEAVES:
+        return value
+    else:
+        key = (
+            value.kind,
+            value.inputs,  # each equal to itself alone
+            tuple(sorted(value.attributes.items())) if value.attributes else (),
+            value.shape,
+            value.dtype,
+        )
+    return known.setdefault(key, value)
+
+
 def pruned(order: Iterable[Value], roots: Iterable[Value]) -> list[Value]:
     """The values that the roots need, each once, in their order."""
     order = list(dict.fromkeys(order))
@@ -140,6 +172,10 @@ def pruned(order: Iterable[Value], roots: Iterable[Value]) -> list[Value]:
         if value in needed:
             needed.update(value.inputs)
     return [value for value in order if value in needed]
+
+
+Users = dict[Value, list[Value]]
+"""The values that each one is an input of, twice where it is two of their inputs."""
 
 
 class ValueGraph:
@@ -164,7 +200,24 @@ class ValueGraph:
         self.updates = updates
         self.loss_gradients = loss_gradients
 
+    @property
+    def roots(self) -> list[Value]:
+        """What all values are computed for."""
+        return [*self.outputs, *self.updates.values(), *self.loss_gradients.values()]
+
+    def uses(self) -> Counter[Value]:
+        """How often each value is an input of others, or a root."""
+        return Counter([i for value in self.values for i in value.inputs] + self.roots)
+
+    def users(self) -> Users:
+        """The users of each value."""
+        users: Users = {value: [] for value in self.values}
+        for value in self.values:
+            for i in value.inputs:
+                users[i].append(value)
+        return users
+
     def in_order(self, order: Iterable[Value]) -> ValueGraph:
         """The graph after changes of its values, and new ones, which are put into an order."""
-        roots = [*self.outputs, *self.updates.values(), *self.loss_gradients.values()]
-        return ValueGraph(pruned(order, roots), self.outputs, self.updates, self.loss_gradients)
+        values = pruned(order, self.roots)
+        return ValueGraph(values, self.outputs, self.updates, self.loss_gradients)

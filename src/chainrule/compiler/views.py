@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from chainrule.compiler.instructions import contiguous
-from chainrule.compiler.values import Uses, Value
+from chainrule.compiler.values import Uses, Value, reshaped
 from chainrule.graph.tensor import Tensor
 
 Shape = tuple[int, ...]
@@ -36,24 +36,28 @@ def view_of(value: Value) -> tuple[Value, View]:
     while value.kind in ("slice", "transpose", "reshape", "broadcast_to"):
         chain.append(value)
         value = value.inputs[0]
-    root, view = value, View(0, contiguous(value.shape), value.shape)
+    root, view = value, contiguous_view(value.shape)
     for step in reversed(chain):
         seen = _STEPS[step.kind](step, view)
         # What can't be seen through the strides so far lies in memory of its own.
-        root, view = (
-            (step, View(0, contiguous(step.shape), step.shape)) if not seen else (root, seen)
-        )
+        root, view = (step, contiguous_view(step.shape)) if seen is None else (root, seen)
     return root, view
 
 
-def sliced(value: Value, view: View) -> View:
-    """What a slice takes of a view."""
-    runs = value.attributes["runs"]
-    if not value.size:
-        return View(0, view.strides, value.shape)
-    offset = sum(s * start for s, (start, _, _) in zip(view.strides, runs, strict=True))
+def contiguous_view(shape: Shape) -> View:
+    """All elements of an array, as they lie in memory."""
+    return View(0, contiguous(shape), shape)
+
+
+def sliced(part: Value, view: View) -> View:
+    """The elements of a view that a slice takes, or that "unslice" fills."""
+    runs = part.attributes["runs"]
+    shape = part.shape if part.kind == "slice" else part.inputs[0].shape
     strides = tuple([s * step for s, (_, step, _) in zip(view.strides, runs, strict=True)])
-    return View(view.offset + offset, strides, value.shape)
+    if 0 in shape:  # what they start at may not exist
+        return View(0, strides, shape)
+    offset = sum(s * start for s, (start, _, _) in zip(view.strides, runs, strict=True))
+    return View(view.offset + offset, strides, shape)
 
 
 def _transposed(value: Value, view: View) -> View:
@@ -70,7 +74,7 @@ def _broadcast(value: Value, view: View) -> View:
 def _reshaped(value: Value, view: View) -> View | None:
     """The same elements in another shape, if strides can say where they lie."""
     if not value.size:
-        return View(0, contiguous(value.shape), value.shape)
+        return contiguous_view(value.shape)
     old = [(n, s) for n, s in zip(view.shape, view.strides, strict=True) if n != 1]
     strides: list[int] = []
     new = [n for n in value.shape if n != 1]
@@ -111,7 +115,7 @@ def heads_in_place(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value
     for value in inputs:
         root, view = view_of(value)
         if not _is_read_in_place(view):
-            root, view = value, View(0, contiguous(value.shape), value.shape)
+            root, view = value, contiguous_view(value.shape)
         roots.append(root)
         views.append(view)
     assert node.operation is not None
@@ -178,11 +182,7 @@ def whole_of_parts(node: Tensor, parts: tuple[Value, ...], axis: int) -> Value |
         start += part.shape[axis]
     if root is None or root.size != node.size or root.dtype != node.dtype:
         return None
-    return (
-        root
-        if root.shape == node.shape
-        else Value("reshape", (root,), {}, node.shape, node.dtype, node)
-    )
+    return reshaped(root, node.shape, node)
 
 
 def concatenation_of_parts(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:

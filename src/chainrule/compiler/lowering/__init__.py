@@ -39,7 +39,7 @@ def lower(graph: ValueGraph) -> Schedule:
         if value.kind == "slice" and is_part(value):  # a way of reading
             continue
         if value.kind in LOWERINGS:
-            if value not in scheduler.drawn_by_programs:
+            if value not in scheduler.drawn_by_programs and not scheduler.is_computed(value):
                 LOWERINGS[value.kind](scheduler, value)
         elif value.kind in ELEMENTWISE:
             scheduler.elementwise(value)

@@ -53,12 +53,8 @@ def _partner(scheduler: Scheduler, value: Value) -> Value | None:
     """The logarithms of the sums of an attention's weights, if the step needs them."""
     q, k, _, *bias = value.inputs
     views = value.attributes["views"]
-    wanted = {**value.attributes, "views": (*views[:2], *views[3:])}
-    for other in scheduler.graph.values:
-        same_inputs = other.kind == "attention_lse" and other.inputs == (q, k, *bias)
-        if same_inputs and other.attributes == wanted:
-            return other
-    return None
+    attributes = {**value.attributes, "views": (*views[:2], *views[3:])}
+    return scheduler.partner("attention_lse", (q, k, *bias), attributes)
 
 
 @lowering("attention")
@@ -68,7 +64,7 @@ def _attention(scheduler: Scheduler, value: Value) -> None:
     places, strides = _operands(scheduler, dict(zip(names, value.inputs, strict=True)), views)
     results = {"out": scheduler.storage(value)}
     lse = _partner(scheduler, value)
-    if lse is not None and not _is_computed(scheduler, lse):
+    if lse is not None and not scheduler.is_computed(lse):
         results["lse"] = scheduler.storage(lse)
     width = views["v"].shape[3]
     scheduler.add(
@@ -85,15 +81,8 @@ def _attention(scheduler: Scheduler, value: Value) -> None:
     )
 
 
-def _is_computed(scheduler: Scheduler, value: Value) -> bool:
-    storage = scheduler.schedule.storages.get(value)
-    return storage is not None and storage in scheduler.schedule.writers
-
-
 @lowering("attention_lse")
 def _attention_lse(scheduler: Scheduler, value: Value) -> None:
-    if _is_computed(scheduler, value):  # with the attention itself
-        return
     q, k, *bias = value.inputs
     q_view, k_view, *bias_view = value.attributes["views"]
     names = ("q", "k", "v", "bias")[: 3 + len(bias)]

@@ -50,6 +50,8 @@ def shared(
 
 
 INT64 = np.dtype(np.int64)
+WINDOW_AXES = 3
+"""Of the windows of convolutions and poolings in the core; those of fewer have length 1."""
 
 
 def as_int64(scheduler: Scheduler, x: Value) -> Value:

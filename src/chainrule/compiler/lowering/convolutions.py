@@ -32,11 +32,10 @@ from chainrule.compiler.instructions import (
     fill,
     reduction,
 )
-from chainrule.compiler.lowering.base import lowering, permuted, shared, temporary
+from chainrule.compiler.lowering.base import WINDOW_AXES, lowering, permuted, shared, temporary
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
 
-_AXES = 3  # of the core's windows
 # The gradient of weights is summed up for each of so many parts of the images, so that threads can
 # share the work; but not of large weights, which are shared out themselves.
 _MOST_PARTS = 32
@@ -63,7 +62,7 @@ def _frame(x: Value, starts: Sequence[int], steps: Sequence[int]) -> dict[str, l
 
     Number p of an axis lies at start + step * p.
     """
-    more = (1,) * (_AXES - len(starts))
+    more = (1,) * (WINDOW_AXES - len(starts))
     return {
         "lengths": [*more, *x.shape[1:-1]],
         "before": [*(0,) * len(more), *starts],
@@ -123,11 +122,11 @@ def _window(
     dilation: tuple[int, ...],
 ) -> dict[str, Any]:
     """The core's window; channels and filters are those of a group."""
-    more = (1,) * (_AXES - len(lengths))
-    if len(lengths) > _AXES:
+    more = (1,) * (WINDOW_AXES - len(lengths))
+    if len(lengths) > WINDOW_AXES:
         raise UnsupportedError(
-            f"a convolution over {len(lengths)} axes has no native kernel, up to {_AXES} have; use "
-            "backend='reference'"
+            f"a convolution over {len(lengths)} axes has no native kernel, up to {WINDOW_AXES} "
+            "have; use backend='reference'"
         )
     return {
         "images": images,
@@ -147,7 +146,7 @@ def _padded(x: Value, padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
 
 def _is_winograd(window: dict[str, Any], frame: dict[str, list[int]]) -> bool:
     """Whether a convolution is computed by Winograd's transforms."""
-    one = [1] * _AXES
+    one = [1] * WINDOW_AXES
     if window["kernel"] != [1, 3, 3] or window["lengths"][0] != 1 or window["groups"] != 1:
         return False
     if not window["stride"] == window["dilation"] == frame["step"] == one:

@@ -10,6 +10,7 @@ from chainrule.compiler.instructions import Instruction, Part, contiguous, copy,
 from chainrule.compiler.lowering.base import as_int64, lowering, permuted
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
+from chainrule.compiler.views import contiguous_view, sliced
 
 
 @lowering("transpose")
@@ -22,32 +23,15 @@ def _transpose(scheduler: Scheduler, value: Value) -> None:
 @lowering("slice")
 def _slice(scheduler: Scheduler, value: Value) -> None:
     (x,) = value.inputs
-    runs = value.attributes["runs"]
-    strides = contiguous(x.shape)
-    # A slice of no elements may begin where the memory ends.
-    part = Part(scheduler.storage(x), _offset(strides, runs) if value.size else 0)
-    x_strides = tuple([s * step for s, (_, step, _) in zip(strides, runs, strict=True)])
-    out = scheduler.storage(value)
-    scheduler.add(copy(value, part, out, value.shape, x_strides, contiguous(value.shape)))
-
-
-def _offset(strides: tuple[int, ...], runs: tuple[tuple[int, int, int], ...]) -> int:
-    if not all(count for _, _, count in runs):  # no elements: what they start at may not exist
-        return 0
-    return sum(s * start for s, (start, _, _) in zip(strides, runs, strict=True))
+    view = sliced(value, contiguous_view(x.shape))
+    part, out = Part(scheduler.storage(x), view.offset), scheduler.storage(value)
+    scheduler.add(copy(value, part, out, value.shape, view.strides, contiguous(value.shape)))
 
 
 @lowering("unslice")
 def _unslice(scheduler: Scheduler, value: Value) -> None:
-    runs = value.attributes["runs"]
-    strides = contiguous(value.shape)
-    _placed(
-        scheduler,
-        value,
-        0.0,
-        tuple([s * step for s, (_, step, _) in zip(strides, runs, strict=True)]),
-        _offset(strides, runs),
-    )
+    view = sliced(value, contiguous_view(value.shape))
+    _placed(scheduler, value, 0.0, view.strides, view.offset)
 
 
 @lowering("pad")

@@ -7,21 +7,20 @@ from typing import Any
 
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.compiler.instructions import Instruction, Operand
-from chainrule.compiler.lowering.base import lowering, temporary
+from chainrule.compiler.lowering.base import WINDOW_AXES, lowering, temporary
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
 
-_AXES = 3  # of the core's windows
 _MOST_TAPS = 1 << 24
 
 
 def _window(shape: tuple[int, ...], over: dict[str, Any]) -> dict[str, Any]:
     """The core's window over an array of this shape."""
     axis, kernel = over["axis"], over["kernel"]
-    end, more = axis + len(kernel), _AXES - len(kernel)
+    end, more = axis + len(kernel), WINDOW_AXES - len(kernel)
     if more < 0 or math.prod(kernel) > _MOST_TAPS:
         raise UnsupportedError(
-            f"a pooling by windows of {kernel} has no native kernel: up to {_AXES} axes and "
+            f"a pooling by windows of {kernel} has no native kernel: up to {WINDOW_AXES} axes and "
             f"{_MOST_TAPS} elements have; use backend='reference'"
         )
     return {
@@ -39,19 +38,12 @@ def _window(shape: tuple[int, ...], over: dict[str, Any]) -> dict[str, Any]:
 @lowering("max_pool", "max_pool_taps")
 def _max_pool(scheduler: Scheduler, value: Value) -> None:
     (x,) = value.inputs
-    storages = scheduler.schedule.storages
-    if value in storages and storages[value] in scheduler.schedule.writers:
-        return  # the taps, computed with the maximum
-    others = [
-        other
-        for other in scheduler.graph.values
-        if other.kind in ("max_pool", "max_pool_taps")
-        and other is not value
-        and other.inputs == value.inputs
-        and other.attributes == value.attributes
-    ]
-    values = {v.kind: v for v in (value, *others)}
-    largest, taps = values.get("max_pool"), values.get("max_pool_taps")
+    values = {
+        kind: scheduler.partner(kind, value.inputs, value.attributes)
+        for kind in ("max_pool", "max_pool_taps")
+    }
+    values[value.kind] = value
+    largest, taps = values["max_pool"], values["max_pool_taps"]
     if largest is None:
         y = temporary(scheduler, value, value.shape, x.dtype)
     else:

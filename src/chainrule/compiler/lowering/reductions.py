@@ -20,7 +20,7 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
         inputs = (as_int64(scheduler, x),)
         wide = Value(value.kind, inputs, value.attributes, value.shape, INT64, value.node)
         _reduce(scheduler, wide)
-        value.kind, value.inputs, value.attributes = "astype", (wide,), {"dtype": value.dtype}
+        value.become("astype", (wide,), {"dtype": value.dtype})
         scheduler.elementwise(value)
         return
     axes = [a for a in value.attributes["axes"] if x.shape[a] != 1 or value.kind != "sum"]
@@ -142,8 +142,6 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
     else:
         rows, columns = value.inputs[-2].shape
     labels = value.inputs[-1]
-    if value in scheduler.graph.loss_gradients.values():
-        return  # computed with the losses
     grad = scheduler.graph.loss_gradients.get(value)
     results = {"out": scheduler.storage(value)}
     if grad is not None:

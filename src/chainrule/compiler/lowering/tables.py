@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from chainrule.compiler.instructions import Instruction, Storage
+from chainrule._core import CACHE_LINE
+from chainrule.compiler.instructions import Instruction, Storage, reduction
 from chainrule.compiler.lowering.base import as_int64, lowering, temporary
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
@@ -97,30 +98,17 @@ def _row_products(scheduler: Scheduler, value: Value) -> None:
         )
     )
     if parts > 1:
-        scheduler.add(
-            Instruction(
-                "reduce",
-                value,
-                {"x": sums},
-                {"out": out},
-                reduction="sum",
-                dtype=value.dtype,
-                outer=1,
-                length=parts,
-                inner=value.size,
-            )
-        )
+        scheduler.add(reduction("sum", value, sums, out, (1, parts, value.size)))
 
 
-_LINE = 64  # bytes
 _LEAST_WORK = 1 << 16  # multiplications that are worth sharing
 
 
 def _parts(row_bytes: int, multiplications: int) -> int:
     """Into how many parts the columns of rows are split, as in cpp/tasks/table_products.cpp."""
-    if multiplications < _LEAST_WORK or row_bytes % _LINE:
+    if multiplications < _LEAST_WORK or row_bytes % CACHE_LINE:
         return 1
-    lines = row_bytes // _LINE
+    lines = row_bytes // CACHE_LINE
     return max(min(lines, 2), lines // 3)
 
 
