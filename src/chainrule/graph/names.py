@@ -98,9 +98,9 @@ OURS = {
     "set_grad_enabled": "with cr.no_grad():",
     "inference_mode": "with cr.no_grad():",
     "is_grad_enabled": "nothing: gradients are off inside cr.no_grad() only",
-    "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; a gradient of your own is a "
-    "formula with cr.stop_gradient, as the straight-through "
-    "cr.stop_gradient(cr.sign(x)) + (x - cr.stop_gradient(x))",
+    "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; for autograd.Function, a NumPy "
+    "function with a gradient of your own, it is cr.custom_operation; the straight-through formula "
+    "is cr.stop_gradient(cr.sign(x)) + (x - cr.stop_gradient(x))",
     "amp": "nothing: layers compute in float32 or float64",
     "autocast": "nothing: layers compute in float32 or float64",
     "randperm": "cr.permutation(n)",
@@ -256,7 +256,6 @@ OURS = {
     "jacrev": "cr.jacobian",
     "jacfwd": "cr.jacobian",
     "block_until_ready": "nothing: a value is there when the function returns",
-    "numpy_function": "x.numpy()",
     # PyTorch: what has another shape here, or none with a gradient
     "split_with_sizes": "cr.split(x, indices, axis), at the places of the cuts",
     "sum_to_size": "x.sum(axis, keepdims=True)",
@@ -326,6 +325,8 @@ _SHARED = {
     "a pair of real Tensors: there are no complex numbers here": "complex64 complex128",
     "cr.linalg.solve": "solve lu_solve cholesky_solve triangular_solve",
     "x @ y": "mm bmm mv",
+    "cr.custom_operation, with differentiable": "custom_function custom_gradient custom_jvp "
+    "custom_vjp numpy_function pure_callback py_function",
     "x + a @ b": "addmm addmv baddbmm",
 }
 OURS |= {name: ours for ours, names in _SHARED.items() for name in names.split()}
