@@ -106,7 +106,8 @@ OURS = {
     "randperm": "cr.permutation(n)",
     "distributions": "cr.rand, cr.randn, cr.bernoulli for numbers; nn.GaussianNLLLoss and the like",
     "get_default_dtype": "np.float32",
-    "func": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp",
+    "func": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; cr.nn.utils.functional_call",
+    "functional_call": "cr.nn.utils.functional_call",
     # PyTorch: arithmetic that is an operator here
     "sub": "x - y",
     "mul": "x * y",
@@ -468,7 +469,7 @@ OTHERS = {
     "prune": "a mask in forward, weight * mask with mask an nn.Buffer",
     "fuse_conv_bn_eval": "nothing: the model in evaluation, as it is",
     "fuse_linear_bn_eval": "nothing: the model in evaluation, as it is",
-    "stateless": "cr.capture, whose graph is a function of inputs and state",
+    "stateless": "nn.utils.functional_call",
     "clip_grad_norm": "nn.utils.clip_grad_norm_",
     "checkpoint": "the call itself, f(x): nothing is computed twice to save memory",
     # optim
