@@ -384,13 +384,3 @@ def test_a_refusal_prints_no_large_values():
         with pytest.raises(cr.SymbolicError, match=said) as error:
             cr.compile(function)(np.ones((64, 3)))
         assert len(str(error.value)) < 400
-
-
-def test_what_is_a_leaf_only_in_the_eager_loop_keeps_no_gradient(backend):
-    def step(x):
-        z = x.detach().requires_grad_()
-        (z * z).sum().backward()
-        return z.grad
-
-    with pytest.raises(cr.SymbolicError, match=r"no leaf of a captured graph; use cr\.grad"):
-        cr.compile(step)(np.ones(2, "f"))

@@ -241,6 +241,8 @@ class Operation:
                 if tensor.requires_grad:
                     node.requires_grad = True
                     break
+        if not node.requires_grad:
+            node._without_graph = True
         node._grad = node.name = node.state = None
         node.path = context.path
         node.origin = context.origin
