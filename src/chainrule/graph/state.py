@@ -236,8 +236,8 @@ class State(Tensor):
         if dtype != self.dtype:
             raise DTypeError(f"{self._label} has dtype {self.dtype}; got {dtype}")
 
-    def numpy(self) -> Array:
-        """The value now, as a read-only array."""
+    def numpy(self, *, force: bool = False) -> Array:
+        """The value now, as a read-only array. `force` means nothing here."""
         if local.context.capture is not None:
             raise SymbolicError(
                 f"{self._label} has no value while a graph is captured: {self._without_value}"

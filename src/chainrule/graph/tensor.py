@@ -243,8 +243,8 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
 
     # Value
 
-    def numpy(self) -> Array:
-        """The value as a read-only array; make a copy to change it.
+    def numpy(self, *, force: bool = False) -> Array:
+        """The value as a read-only array; make a copy to change it. `force` means nothing here.
 
         Raises:
             SymbolicError: if the Tensor has no value yet.
