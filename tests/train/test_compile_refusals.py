@@ -384,3 +384,9 @@ def test_a_refusal_prints_no_large_values():
         with pytest.raises(cr.SymbolicError, match=said) as error:
             cr.compile(function)(np.ones((64, 3)))
         assert len(str(error.value)) < 400
+
+
+def test_what_reads_the_values_of_states_is_sent_outside(backend):
+    model, target = nn.Linear(2, 2), nn.Linear(2, 2)
+    with pytest.raises(cr.SymbolicError, match=r"copy_ or assign; .* stays outside"):
+        cr.compile(lambda: target.load_state_dict(model.state_dict()))()

@@ -46,7 +46,10 @@ class State(Tensor):
     guard: Guard | None
     _node: Tensor | None
     _is_view: bool
-    _without_value = "it is the state of the step. Compute with it as a Tensor instead."
+    _without_value = (
+        "it is the state of the step. Compute with it as a Tensor instead, and copy it by copy_ or "
+        "assign; what reads values, as state_dict() or a DataLoader that shuffles, stays outside."
+    )
 
     def __init__(
         self,
