@@ -31,6 +31,7 @@ from chainrule.graph.backprop import (
     grad,
 )
 from chainrule.graph.context import no_grad
+from chainrule.graph.custom_operation import custom_operation
 from chainrule.graph.names import OURS, is_import, nearest, refer
 from chainrule.graph.numpy_functions import of_numpy
 from chainrule.graph.operation import Operation
@@ -190,6 +191,7 @@ __all__ = [
     "build_grad",
     "capture",
     "compile",
+    "custom_operation",
     "data",
     "draw",
     "drawing",

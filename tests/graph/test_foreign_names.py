@@ -320,6 +320,41 @@ def test_modules_are_imported_by_the_names_by_which_they_are_called():
 def test_gumbel_softmax_is_one_line():
     logits, tau = cr.tensor([[1.0, 2.0, 0.5]] * 4000), 1.0
     names = {"nn": cr.nn, "cr": cr, "logits": logits, "tau": tau}
-    drawn = eval(OTHERS["gumbel_softmax"], names).argmax(axis=1)
+    soft, hard = OTHERS["gumbel_softmax"].split(", called y; with hard=True ")
+    names["y"] = eval(soft, names)
+    drawn = names["y"].argmax(axis=1)
+    np.testing.assert_array_equal(eval(hard, names), cr.one_hot(drawn, 3))
     shares = np.bincount(drawn.numpy(), minlength=3) / 4000
     np.testing.assert_allclose(shares, cr.softmax(logits[0]).numpy(), atol=0.03)
+
+
+@pytest.mark.parametrize("draw", [cr.rand, cr.randn, cr.permutation, cr.bernoulli])
+def test_a_generator_is_used_by_a_block(draw):
+    with pytest.raises(TypeError, match=r"no argument 'generator': .*use_generator\(generator\)"):
+        draw(1, generator=cr.Generator(0))
+
+
+def test_formulas_for_names_of_pytorch_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    x = cr.tensor(np.random.default_rng(0).normal(size=(3, 6)) * 60)
+    t, names = torch.tensor(x.numpy(force=True)), {"np": np, "cr": cr, "x": x, "n": 6}
+    for name, given, theirs in [
+        ("logcumsumexp", {}, torch.logcumsumexp(t, -1)),
+        ("unfold", {"axis": 1, "size": 3, "step": 2}, t.unfold(1, 3, 2)),
+        ("renorm", {"p": 2, "axes": 1, "maxnorm": 5.0}, torch.renorm(t, 2, 0, 5.0)),
+    ]:
+        formula = re.split(r", for n|; ", OURS[name])[0]
+        np.testing.assert_allclose(eval(formula, names | given), theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lgamma", "digamma", "erfinv", "custom_vjp", "autograd"])
+def test_functions_that_are_not_here_can_be_made(name):
+    assert "cr.custom_operation" in OURS[name]
+
+
+def test_rows_are_named_by_indices_of_one_column():
+    rows, indices = cr.ones((3, 2)), cr.tensor([1, 0, 1])
+    given = {"cr": cr, "x": X, "indices": indices, "rows": rows, "value": 7.0}
+    found = {n: eval(OURS[n].split(", which")[0], given) for n in ("index_add", "index_fill")}
+    assert found["index_add"].tolist() == [[2.0, 3.0], [5.0, 6.0]]
+    assert found["index_fill"].tolist() == [[7.0, 7.0], [7.0, 7.0]]

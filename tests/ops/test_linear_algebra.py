@@ -91,6 +91,31 @@ def test_solve(left, right):
     check_gradient(cr.linalg.solve, a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("unitriangular", [False, True])
+def test_solve_triangular(upper, left, unitriangular):
+    a, b = matrices((2, 3, 3)), RANDOM.standard_normal((2, 3, 2) if left else (2, 2, 3))
+    options = {"upper": upper, "left": left, "unitriangular": unitriangular}
+    theirs = [torch.tensor(x, requires_grad=True) for x in (a, b)]
+    ours = [cr.tensor(x, requires_grad=True) for x in (a, b)]
+    expected = torch.linalg.solve_triangular(*theirs, **options)
+    found = cr.linalg.solve_triangular(*ours, **options)
+    np.testing.assert_allclose(found, expected.detach(), rtol=1e-9)
+    g = RANDOM.standard_normal(b.shape)
+    expected.backward(torch.tensor(g))
+    for one, other in zip(cr.grad(found, ours, g), theirs, strict=True):
+        np.testing.assert_allclose(one, other.grad, rtol=1e-8, atol=1e-12)
+    with pytest.raises(cr.ShapeError, match="solve_triangular takes right sides"):
+        cr.linalg.solve_triangular(a, np.ones(3), upper=upper)
+
+
+def test_a_name_that_is_not_in_linalg_says_what_is_written():
+    for name, ours in {"logdet": "slogdet", "cholesky_solve": "cr.linalg.solve"}.items():
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; here it is .*{ours}"):
+            getattr(cr.linalg, name)
+
+
 @pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4), (2, 3, 2), (0, 2), (2, 0, 3)])
 def test_pseudo_inverse(shape):
     x = RANDOM.standard_normal(shape)

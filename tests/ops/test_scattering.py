@@ -125,3 +125,52 @@ def test_what_does_not_fit_is_refused():
             function(x, [3], [1], 0)
     with pytest.raises(cr.DTypeError, match="numbers, not booleans"):
         cr.add_along_axis(x > 1, [0], [True], 0)
+
+
+ROWS = [  # the shape of x, that of the indices, the axis, how many axes are indexed
+    ((5, 3), (4, 1), 0, 1),
+    ((3, 5), (1, 4), 1, 1),
+    ((2, 5, 3), (2, 4, 1), 1, 2),
+    ((2, 3, 5, 2), (2, 1, 4, 1), 2, 3),  # an axis between two that are indexed
+    ((2, 5, 3), (1, 4, 3), 1, 2),
+    ((1, 5, 3), (1, 4, 1), 1, 1),
+]
+
+
+@pytest.mark.parametrize("backend", ["native", "reference", "eager"])
+@pytest.mark.parametrize(("shape", "of_indices", "axis", "indexed"), ROWS)
+def test_rows_are_put_added_and_taken_by_one_index_each(shape, of_indices, axis, indexed, backend):
+    full = tuple(4 if a == axis else n for a, n in enumerate(shape))
+    x, values = RANDOM.standard_normal(shape), RANDOM.standard_normal(full)
+    few = RANDOM.integers(-5, 5, of_indices)
+    many = np.broadcast_to(few, full).copy()
+
+    def results(x, values, indices):
+        x, values = cr.as_tensor(x), cr.as_tensor(values)
+        found = (
+            cr.put_along_axis(x, indices, values, axis),
+            cr.add_along_axis(x, indices, values, axis),
+            cr.take_along_axis(x, indices, axis) * values,
+        )
+        return *found, *cr.grad(sum((y * y).sum() for y in found), [x, values])
+
+    def widened(x, values, indices):
+        return results(x, values, cr.broadcast_to(indices, full))
+
+    wanted = cr.capture(results, x, values, many)(x, values, many)
+    assert np.array_equal(wanted[0], put(x, many, values, axis))
+    for function in (results, widened):
+        if backend == "eager":
+            leaves = [cr.tensor(a, requires_grad=True) for a in (x, values)]
+            found = function(*leaves, cr.tensor(few))
+        else:
+            found = cr.compile(function, backend=backend)(x, values, few)
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+        nodes = cr.capture(function, x, values, few).nodes
+        taken = {
+            len(n.inputs) - 1
+            for n in nodes
+            if n.operation is not None and n.operation.name in ("gather", "scatter_add")
+        }
+        assert taken == {indexed}

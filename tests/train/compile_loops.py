@@ -440,3 +440,61 @@ def constants_and_kinds_of_numbers():
         return [numbers(call(rows, mask, cr.tensor(small), np.float64(n))) for n in (2, 3)]
 
     return mix, run
+
+
+# Tensors that are computed, and made to require a gradient then
+
+
+def of_critic(objective):
+    """Training by an objective of a generator, a critic and data."""
+    cr.manual_seed(0)
+    generator, critic = nn.Linear(4, 4, dtype="float64"), network(1)
+    optimizer = optim.SGD([*generator.parameters(), *critic.parameters()], lr=0.05)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss, *result = objective(generator, critic, x)
+        loss.backward()
+        optimizer.step()
+        return loss, *result, *(p.grad for p in generator.parameters() if p.grad is not None)
+
+    return step, lambda call: of_batches(call, critic, generator)
+
+
+@loop
+def gradient_penalty():
+    def objective(generator, critic, x):
+        between = (0.3 * x + 0.7 * generator(x).detach()).requires_grad_(True)
+        gradient = cr.grad(critic(between).sum(), between)
+        return [((gradient**2).sum(1) ** 0.5 - 1).square().mean()]
+
+    return of_critic(objective)
+
+
+@loop
+def signs_of_gradients():
+    def objective(generator, critic, x):
+        near, delta = x.detach().requires_grad_(), cr.zeros(x.shape, x.dtype, requires_grad=True)
+        critic(near + delta).square().mean().backward()
+        critic(2.0 * near).square().mean().backward()
+        critic.zero_grad()
+        return critic(x + 0.1 * cr.sign(near.grad)).square().mean(), near.grad, delta.grad
+
+    return of_critic(objective)
+
+
+@loop
+def steps_without_a_graph():
+    def objective(generator, critic, x):
+        with cr.no_grad():
+            delta = 0.1 * generator(x)
+        delta.requires_grad_()
+        for _ in range(2):
+            gradient = cr.grad(critic(generator(x) + delta).square().mean(), delta)
+            with cr.no_grad():
+                delta = delta + 0.1 * gradient * critic(x).mean() * generator.weight.sum()
+            delta.requires_grad_()
+        critic(x + delta).sum().backward(inputs=[delta])
+        return critic(x + delta).square().mean(), delta.grad
+
+    return of_critic(objective)

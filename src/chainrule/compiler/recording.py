@@ -140,7 +140,7 @@ class _FunctionRecorder(StateRecorder):
             self.used.discard(state)
 
     def takes_gradients(self, leaf: Tensor) -> bool:
-        return leaf.state is not None
+        return leaf.state is not None or leaf.serial > self.first_serial
 
     def stepped(self, optimizer: Any) -> None:
         self.modules.setdefault(optimizer)

@@ -89,7 +89,9 @@ class Value:
         """The floating-point operations that the operation's block states; 0 for a leaf."""
         if self.kind in LEAVES:
             return 0
-        return operations[self.kind].flops(self, *self.inputs, **self.attributes)
+        operation = operations.get(self.kind, self.node.operation)  # one of a user's own is in none
+        assert operation is not None
+        return operation.flops(self, *self.inputs, **self.attributes)
 
     @property
     def array(self) -> Array | None:

@@ -115,7 +115,8 @@ def _pruned(outputs: Iterable[Tensor], targets: Iterable[Tensor]) -> PrunedGraph
     pruned: PrunedGraph = {}
     for variable in sorted(with_ancestors(outputs), key=_by_age):
         edges = []
-        if variable.requires_grad or not any(parent.requires_grad for parent in variable.inputs):
+        has_graph = variable.requires_grad and not variable._is_made_leaf
+        if has_graph or not any(parent.requires_grad for parent in variable.inputs):
             # else the variable was built inside no_grad(), or is not differentiable
             edges = [(variable, i) for i, parent in enumerate(variable.inputs) if parent in pruned]
         if edges or variable in wanted or variable.state in wanted:
@@ -143,6 +144,8 @@ def _prune_to_leaves(z: Tensor) -> PrunedGraph:
     stack = [z]
     while stack:
         node = stack.pop()
+        if node._is_made_leaf:
+            continue
         for index, parent in enumerate(node.inputs):
             if parent.requires_grad:
                 consumers = edges.get(parent)
@@ -304,7 +307,7 @@ def _add_over_consumers(
 
 def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
     if z.dtype.kind != "f":
-        raise DTypeError(f"only floating Tensors can be differentiated, not {z!r}")
+        raise DTypeError(f"only floating Tensors can be differentiated, not {checks.described(z)}")
     if grad_output is None:
         if z.shape != ():
             raise ShapeError(
@@ -330,8 +333,8 @@ def backward(
         raise without_graph(z)
     if not z.requires_grad:
         raise ValueError(
-            f"{z!r} depends on no leaf that requires a gradient: pass requires_grad=True to the "
-            "leaves, and build the graph outside no_grad()"
+            f"{checks.described(z)} depends on no leaf that requires a gradient: pass "
+            "requires_grad=True to the leaves, and build the graph outside no_grad()"
         )
     targets = None if inputs is None else _checked_leaves(inputs)
     context = local.context
@@ -363,7 +366,7 @@ def _checked_leaves(inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
         if not isinstance(leaf, Tensor):
             raise TypeError(f"backward: inputs are Tensors, got {leaf!r:.80}")
     for leaf in _checked_targets(leaves):
-        if leaf.operation is not None or not leaf.requires_grad:
+        if not leaf.is_leaf or not leaf.requires_grad:
             raise ValueError(
                 f"backward fills .grad of leaves that require a gradient, not of {leaf!r:.80}; "
                 "cr.grad(loss, x) takes any Tensor that the loss is computed from"
@@ -373,18 +376,14 @@ def _checked_leaves(inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
 
 def _keeps_gradient(variable: Tensor) -> bool:
     """Whether it is a leaf, or stands for a State that a captured function has assigned to."""
-    return variable.operation is None or variable.state is not None
+    return variable.is_leaf or variable.state is not None
 
 
 def _check_gradients_go_to_state(grad_table: dict[Tensor, Tensor], capture: Recorder) -> None:
     """Raise SymbolicError where a leaf of a captured graph can't keep its gradient."""
     for leaf in grad_table:
-        if not _keeps_gradient(leaf) and not any(i.requires_grad for i in leaf.inputs):
-            raise SymbolicError(
-                f"backward() would fill .grad of {checks.described(leaf)}, which was made to "
-                "require a gradient, but is no leaf of a captured graph; use cr.grad(loss, x), "
-                "which takes any Tensor"
-            )
+        if leaf.state is None and leaf._is_made_leaf:  # a variable of the function
+            continue
         if _keeps_gradient(leaf) and leaf.requires_grad and not capture.takes_gradients(leaf):
             raise SymbolicError(
                 f"backward() would fill .grad of {checks.described(leaf)}, which is not part of a "
@@ -467,8 +466,8 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
         unknown = target.is_symbolic or any(z.is_symbolic for z in roots)
         if not target.requires_grad and not unknown and target not in grad_table:
             raise ValueError(
-                f"{target!r} does not require a gradient, so no graph was kept for it; make it "
-                "with requires_grad=True"
+                f"{checks.described(target)} does not require a gradient, so no graph was kept for "
+                "it; make it with requires_grad=True"
             )
         if target.is_state:
             gradients = by_state.get(target, [])

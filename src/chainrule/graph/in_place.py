@@ -61,6 +61,14 @@ class InPlaceOperators:
             self.requires_grad = bool(requires_grad)
         return self
 
+    @property
+    def _is_made_leaf(self: Any) -> bool:
+        """Whether it is symbolic, was computed without a graph, and requires a gradient since then.
+
+        With values it would have no operation; here it keeps one, and no gradient goes through it.
+        """
+        return self.requires_grad and getattr(self, "_without_graph", False)
+
     def _take_result(self: Any, what: str, compute: Callable[[], Tensor]) -> Tensor:
         """What the name on the left of an in-place operator stands for afterwards."""
         if self.is_leaf and self.requires_grad:

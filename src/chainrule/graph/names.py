@@ -9,6 +9,8 @@ from opcode import opmap
 from types import FrameType, MappingProxyType
 from typing import Any, NoReturn
 
+from chainrule.graph.names_of_layers import FAMILIES, LAYERS
+
 OURS = {
     # PyTorch: shape
     "view": "x.reshape(...)",
@@ -98,15 +100,19 @@ OURS = {
     "set_grad_enabled": "with cr.no_grad():",
     "inference_mode": "with cr.no_grad():",
     "is_grad_enabled": "nothing: gradients are off inside cr.no_grad() only",
-    "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; a gradient of your own is a "
-    "formula with cr.stop_gradient, as the straight-through "
-    "cr.stop_gradient(cr.sign(x)) + (x - cr.stop_gradient(x))",
+    "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; for autograd.Function, a NumPy "
+    "function with a gradient of your own, it is cr.custom_operation; the straight-through formula "
+    "is cr.stop_gradient(cr.sign(x)) + (x - cr.stop_gradient(x))",
     "amp": "nothing: layers compute in float32 or float64",
     "autocast": "nothing: layers compute in float32 or float64",
     "randperm": "cr.permutation(n)",
-    "distributions": "cr.rand, cr.randn, cr.bernoulli for numbers; nn.GaussianNLLLoss and the like",
+    "distributions": "cr.rand, cr.randn, cr.bernoulli for numbers; of logits x, Categorical's "
+    "sample is (x - cr.log(-cr.log(cr.rand_like(x)))).argmax(-1), log_prob cr.log_softmax(x), "
+    "entropy -(p * log_p).sum(-1); of Normal log_prob is "
+    "-((v - m) / s)**2 / 2 - cr.log(s * (2 * cr.pi)**0.5)",
     "get_default_dtype": "np.float32",
-    "func": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp",
+    "func": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; cr.nn.utils.functional_call",
+    "functional_call": "cr.nn.utils.functional_call",
     # PyTorch: arithmetic that is an operator here
     "sub": "x - y",
     "mul": "x * y",
@@ -154,10 +160,11 @@ OURS = {
     "scatter_add": "cr.add_along_axis(x, indices, values, axis), which returns a new Tensor",
     "scatter_reduce": "cr.add_along_axis(x, indices, values, axis), for sums",
     "index_select": "x.take(indices, axis)",
-    "index_add": "cr.add_along_axis(x, indices, values, axis), which returns a new Tensor",
-    "index_put": "cr.put(x, indices, values), which returns a new Tensor",
-    "index_fill": "cr.put(x, indices, value), which returns a new Tensor",
-    "index_copy": "cr.put(x, indices, values), which returns a new Tensor",
+    "index_add": "cr.add_along_axis(x, indices[:, None], rows, 0), which returns a new Tensor",
+    "index_put": "cr.put(x, places, values), with places in the raveled x; of rows "
+    "cr.put_along_axis(x, indices[:, None], rows, 0); both return a new Tensor",
+    "index_fill": "cr.put_along_axis(x, indices[:, None], value, 0), which returns a new Tensor",
+    "index_copy": "cr.put_along_axis(x, indices[:, None], rows, 0), which returns a new Tensor",
     "choose": "cr.take_along_axis(x, indices, axis)",
     "compress": "x[mask]",
     "extract": "x[mask]",
@@ -256,7 +263,6 @@ OURS = {
     "jacrev": "cr.jacobian",
     "jacfwd": "cr.jacobian",
     "block_until_ready": "nothing: a value is there when the function returns",
-    "numpy_function": "x.numpy()",
     # PyTorch: what has another shape here, or none with a gradient
     "split_with_sizes": "cr.split(x, indices, axis), at the places of the cuts",
     "sum_to_size": "x.sum(axis, keepdims=True)",
@@ -302,6 +308,15 @@ OURS = {
     "histc": "np.histogram(x.numpy(), bins)",
     "cov": "np.cov(x.numpy()), without a gradient",
     "corrcoef": "np.corrcoef(x.numpy()), without a gradient",
+    "poisson": "np.random.default_rng(seed).poisson(x.numpy()), without a gradient",
+    "logcumsumexp": "cr.logsumexp(cr.where(cr.tri(n) > 0, x[..., None, :], -cr.inf), -1), for n of "
+    "the last axis",
+    "block_diag": "cr.vstack of cr.pad(x, ((0, 0), (before, after))), by columns before and after",
+    "combinations": "cr.stack([x[i], x[j]], -1) with i, j = np.triu_indices(len(x), 1)",
+    "trapz": "cr.trapezoid",
+    "renorm": "x * cr.minimum(1, maxnorm / cr.linalg.vector_norm(x, p, axes, keepdims=True))",
+    "unfold": "x.take(np.arange(0, n - size + 1, step)[:, None] + np.arange(size), axis), for n "
+    "along the axis; of images cr.nn.functional.unfold",
     "multinomial": "(x / -cr.log(cr.rand_like(x))).argmax(-1, keepdims=True), one of each row; n "
     "of each without replacement are topk(n).indices in place of the argmax",
     "tril_indices": "np.tril_indices(rows, offset, columns), a pair of arrays",
@@ -324,8 +339,17 @@ _SHARED = {
     "cr.where(mask, values, x), which returns a new Tensor": "copyto place putmask",
     "x.astype('float64'), the widest of floats here": "float128 longdouble",
     "a pair of real Tensors: there are no complex numbers here": "complex64 complex128",
-    "cr.linalg.solve": "solve lu_solve cholesky_solve triangular_solve",
+    "cr.linalg.solve": "solve lu_solve cholesky_solve",
+    "cr.linalg.solve_triangular": "solve_triangular triangular_solve",
+    "cr.custom_operation of scipy.special's function, with its derivative in the rule": "betaln "
+    "digamma erfcx erfinv gammainc gammaincc gammaln igamma igammac i0e i1 i1e lgamma log_ndtr "
+    "mvlgamma ndtri polygamma psi zeta",
+    "nothing: there are no sparse Tensors here; entries v at (i, j) times x are "
+    "cr.add_along_axis(cr.zeros(shape), i[:, None], v[:, None] * x[j], 0)": "sparse_coo_tensor "
+    "sparse_csc_tensor sparse_csr_tensor to_sparse to_sparse_coo to_sparse_csr",
     "x @ y": "mm bmm mv",
+    "cr.custom_operation, with differentiable": "custom_function custom_gradient custom_jvp "
+    "custom_vjp numpy_function pure_callback py_function",
     "x + a @ b": "addmm addmv baddbmm",
 }
 OURS |= {name: ours for ours, names in _SHARED.items() for name in names.split()}
@@ -344,6 +368,10 @@ _IN_PLACE = (
     "tan_ tanh_ transpose_ tril_ triu_ true_divide_ trunc_ unsqueeze_ xlogy_"
 )
 OURS |= {name: "parameter.assign(value), with the whole new value" for name in _IN_PLACE.split()}
+
+
+OTHERS = LAYERS | {"pdist": OURS["pdist"]}
+"""What to write for PyTorch's layers, losses and optimisers that have another name here."""
 
 
 class ForeignName:
@@ -414,12 +442,12 @@ def absent(
         kind = ImportError if is_import(sys._getframe(1)) else AttributeError
         if name in OTHERS:
             raise kind(f"{message}; here it is {OTHERS[name]}")
-        family = next((f for f in _FAMILIES if re.match(f, name, re.IGNORECASE)), None)
+        family = next((f for f in FAMILIES if re.match(f, name, re.IGNORECASE)), None)
         if name in elsewhere:
             message += f"; it is {elsewhere[name]}"
         else:
             if family is not None:
-                message += f"; {_FAMILIES[family]}"
+                message += f"; {FAMILIES[family]}"
             by_case = {n.lower(): n for n in (*elsewhere, *names) if not n.startswith("_")}
             found = by_case.get(name.lower()) or nearest(name, (*names, *elsewhere))
             if found:
@@ -439,61 +467,6 @@ def refuse_import(module: str) -> NoReturn:
     """Raise ModuleNotFoundError, with what stands for PyTorch's module of this name."""
     ours = OURS[module.rpartition(".")[2]]
     raise ModuleNotFoundError(f"No module named {module!r}; here it is {ours}", name=module)
-
-
-OTHERS = {
-    # nn
-    "RNNBase": "nn.RNN, nn.LSTM or nn.GRU; (nn.RNN, nn.LSTM, nn.GRU) where it tests a class",
-    "RNNCellBase": "nn.RNNCell, nn.LSTMCell or nn.GRUCell",
-    "CTCLoss": "nothing: every loss here has a target for each output",
-    "ctc_loss": "nothing: every loss here has a target for each output",
-    "AdaptiveLogSoftmaxWithLoss": "nn.CrossEntropyLoss over all classes; of words text.Word2Vec "
-    "with text.NegativeSampling",
-    "modules": "nn itself: nn.Linear, nn.BatchNorm1d; the base is nn.Module",
-    "UninitializedParameter": "nn.Parameter: layers are made with their lengths",
-    "LazyLinear": "nn.Linear(in_features, out_features): layers are made with their lengths",
-    "LazyBatchNorm1d": "nn.BatchNorm1d(num_features): layers are made with their lengths",
-    "LazyBatchNorm2d": "nn.BatchNorm2d(num_features): layers are made with their lengths",
-    "SyncBatchNorm": "nn.BatchNorm1d or nn.BatchNorm2d: one process trains, on all CPUs",
-    "gumbel_softmax": "nn.functional.softmax((logits - cr.log(-cr.log(cr.rand_like(logits)))) "
-    "/ tau, dim=-1)",
-    "multi_head_attention_forward": "nn.MultiheadAttention",
-    "upsample": "nn.functional.interpolate",
-    "upsample_bilinear": "nn.functional.interpolate(x, mode='bilinear', align_corners=True)",
-    "pdist": OURS["pdist"],
-    # nn.utils
-    "orthogonal": "nn.init.orthogonal_, at the start of a training",
-    "parametrize": "nn.utils.weight_norm, nn.utils.spectral_norm; or a formula in forward",
-    "prune": "a mask in forward, weight * mask with mask an nn.Buffer",
-    "fuse_conv_bn_eval": "nothing: the model in evaluation, as it is",
-    "fuse_linear_bn_eval": "nothing: the model in evaluation, as it is",
-    "stateless": "cr.capture, whose graph is a function of inputs and state",
-    "clip_grad_norm": "nn.utils.clip_grad_norm_",
-    "checkpoint": "the call itself, f(x): nothing is computed twice to save memory",
-    # optim
-    "LRScheduler": "optim.lr_scheduler.Schedule",
-    "swa_utils": "optim.EMA; nn.recompute_batch_statistics for update_bn",
-    "AveragedModel": "optim.EMA",
-    "update_bn": "nn.recompute_batch_statistics",
-    "SWALR": "optim.lr_scheduler.LinearLR or CosineAnnealingLR, then ConstantLR in a SequentialLR",
-}
-"""Names of PyTorch's layers, losses and optimisers: what to write for them."""
-
-
-_DENSE = (
-    "this library's layers are those of dense, convolutional and recurrent networks, and of "
-    "transformers: "
-)
-_FAMILIES = {
-    r"(lazy_?)?conv": _DENSE
-    + "nn.Conv1d, nn.Conv2d and their transposed forms, with their channels "
-    "given",
-    r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE
-    + "its pooling takes the maximum or the mean, in 1-d and 2-d",
-    r"(data_?parallel|distributed)": "one process trains, on all CPUs that it may use",
-    r".*3d$": "sequences and images, of one and two axes, have layers here, volumes have none",
-}
-"""PyTorch's names of what is not here, as patterns, with what is said of them."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -89,6 +89,8 @@ def _as_nodes(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 class Operation:
     """A kind of node: how its shape, value and gradients come from its inputs.
 
+    One of your own is made by `chainrule.custom_operation`.
+
     Attributes:
         name: unique; what printing, drawing and errors say.
         infer: (*inputs, **attributes) -> Spec, from the inputs' shapes and dtypes alone; raises
@@ -118,8 +120,6 @@ class Operation:
         flops: Flops = one_per_element,
         only_numpy: str = "",
     ) -> None:
-        if name in operations:
-            raise ValueError(f"an operation named {name!r} is registered already")
         self.name = self.__name__ = name
         self.__doc__ = forward.__doc__
         self.infer = infer
@@ -131,7 +131,15 @@ class Operation:
         self.only_numpy = only_numpy
         self.rules: tuple[Rule | None, ...] = ()
         self.joint_rule: JointRule | None = None
-        operations[name] = self
+        self._register()
+
+    def _register(self) -> None:
+        if self.name in operations:
+            raise ValueError(
+                f"an operation named {self.name!r} is registered already; one of your own is made "
+                "by chainrule.custom_operation, as often as its cell is run"
+            )
+        operations[self.name] = self
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
@@ -221,19 +229,20 @@ class Operation:
     def _symbolic(
         self, inputs: tuple[Tensor, ...], attributes: dict[str, Any], context: Context
     ) -> Tensor:
-        spec = self.infer(*inputs, **attributes)
         node: Tensor = _new(Tensor)
         node.value = None
-        node.shape, node.dtype = spec
+        node.shape, node.dtype = self.infer(*inputs, **attributes)
         node.operation = self
         node.inputs = inputs
         node.attributes = attributes
         node.requires_grad = False
-        if context.grad_enabled and self.rules and spec.dtype.kind == "f":
+        if context.grad_enabled and self.rules and node.dtype.kind == "f":
             for tensor in inputs:
                 if tensor.requires_grad:
                     node.requires_grad = True
                     break
+        if not node.requires_grad:
+            node._without_graph = True
         node._grad = node.name = node.state = None
         node.path = context.path
         node.origin = context.origin

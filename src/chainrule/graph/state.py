@@ -46,7 +46,10 @@ class State(Tensor):
     guard: Guard | None
     _node: Tensor | None
     _is_view: bool
-    _without_value = "it is the state of the step. Compute with it as a Tensor instead."
+    _without_value = (
+        "it is the state of the step. Compute with it as a Tensor instead, and copy it by copy_ or "
+        "assign; what reads values, as state_dict() or a DataLoader that shuffles, stays outside."
+    )
 
     def __init__(
         self,
@@ -236,8 +239,8 @@ class State(Tensor):
         if dtype != self.dtype:
             raise DTypeError(f"{self._label} has dtype {self.dtype}; got {dtype}")
 
-    def numpy(self) -> Array:
-        """The value now, as a read-only array."""
+    def numpy(self, *, force: bool = False) -> Array:
+        """The value now, as a read-only array. `force` means nothing here."""
         if local.context.capture is not None:
             raise SymbolicError(
                 f"{self._label} has no value while a graph is captured: {self._without_value}"

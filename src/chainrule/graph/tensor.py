@@ -97,6 +97,7 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
     __slots__ = (
         "__weakref__",
         "_grad",
+        "_without_graph",
         "attributes",
         "dtype",
         "inputs",
@@ -120,6 +121,7 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
     attributes: dict[str, Any]
     requires_grad: bool
     _grad: Tensor | None
+    _without_graph: bool
     name: str | None
     path: str
     origin: Tensor | None
@@ -177,7 +179,7 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
     @property
     def is_leaf(self) -> bool:
         """Whether no operation computes the Tensor."""
-        return self.operation is None
+        return self.operation is None or self._is_made_leaf
 
     def node(self) -> Tensor:
         """The node that represents this Tensor in a graph: itself, if it is not a `State`."""
@@ -241,8 +243,8 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
 
     # Value
 
-    def numpy(self) -> Array:
-        """The value as a read-only array; make a copy to change it.
+    def numpy(self, *, force: bool = False) -> Array:
+        """The value as a read-only array; make a copy to change it. `force` means nothing here.
 
         Raises:
             SymbolicError: if the Tensor has no value yet.

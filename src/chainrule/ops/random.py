@@ -356,6 +356,7 @@ def normal(
     return draw.scaled(_current.get().normal(draw.shape, draw.dtype))
 
 
+@both_names(input="p")
 def bernoulli(
     p: float | TensorLike,
     shape: int | Sequence[int] | None = None,
@@ -443,6 +444,7 @@ def _stable_order(keys: Array) -> Array:
     return order
 
 
+@both_names(n="x")
 def permutation(x: int | TensorLike) -> Tensor:
     """The numbers 0 ... x - 1 in random order; or a Tensor with its rows in random order.
 

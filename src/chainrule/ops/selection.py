@@ -116,7 +116,8 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = -1) -
     axis = one_axis("take_along_axis", axis, x.ndim)
     shape = _shape_along("take_along_axis", x, indices, axis)
     x = x.broadcast_to((*shape[:axis], x.shape[axis], *shape[axis + 1 :]))
-    return x[_places(indices, shape, axis)]
+    first, places = _places(_of_rows(indices, shape, axis), axis)
+    return x[(slice(None),) * first + places]
 
 
 def _shape_along(name: str, x: Tensor, indices: Tensor, axis: int) -> tuple[int, ...]:
@@ -133,13 +134,37 @@ def _shape_along(name: str, x: Tensor, indices: Tensor, axis: int) -> tuple[int,
         ) from None
 
 
-def _places(indices: Tensor, shape: tuple[int, ...], axis: int) -> tuple[Tensor, ...]:
-    """An index for each axis: the given one along `axis`, its own place along the others."""
-    numbers = [
-        as_tensor(np.arange(n).reshape([n if a == b else 1 for b in range(len(shape))]))
+def _of_rows(indices: Tensor, shape: tuple[int, ...], axis: int) -> Tensor:
+    """The indices broadcast to a shape, but with length 1 along those of its first and last axes
+    along which they are equal."""
+    value, operation = indices.node().value, indices.node().operation
+    if value is not None:
+        indices = indices[tuple([slice(None) if step else slice(1) for step in value.strides])]
+    elif operation is not None and operation.name == "broadcast_to":
+        (source,) = indices.node().inputs
+        indices = source.reshape((1,) * (indices.ndim - source.ndim) + source.shape)
+    named = [a for a, n in enumerate(indices.shape) if n != 1 or a == axis]
+    lengths = [n if named[0] <= a <= named[-1] else 1 for a, n in enumerate(shape)]
+    return indices.broadcast_to(lengths)
+
+
+def _places(indices: Tensor, axis: int) -> tuple[int, tuple[Tensor, ...]]:
+    """Indices of elements: the given one along `axis`, its own place along the others.
+
+    Returns:
+        The first axis of them, and an index for each from there on. Before and after it elements
+        are taken together, as rows of a matrix by one index each.
+    """
+    shape = indices.shape
+    named = [a for a, n in enumerate(shape) if n != 1 or a == axis]
+    first, shape = named[0], shape[named[0] : named[-1] + 1]
+    places = [
+        indices.reshape(shape)
+        if first + a == axis
+        else as_tensor(np.arange(n).reshape([n if a == b else 1 for b in range(len(shape))]))
         for a, n in enumerate(shape)
     ]
-    return tuple([(indices if a == axis else n).broadcast_to(shape) for a, n in enumerate(numbers)])
+    return first, tuple([place.broadcast_to(shape) for place in places])
 
 
 @both_names(index="indices", src="values")
@@ -174,8 +199,9 @@ def put_along_axis(
     start = as_tensor(x)
     x, indices, values, axis = _to_put("put_along_axis", start, indices, values, axis)
     last = _is_last(indices, x.shape[axis], axis)
-    put = _added(where(last, values, 0), indices, axis, x)
-    is_put = greater(_added(last.astype(np.int64), indices, axis, x), 0)
+    put = _added(where(last, values, 0), indices, axis, x.shape)
+    lines = (*indices.shape[:axis], x.shape[axis], *indices.shape[axis + 1 :])
+    is_put = greater(_added(last.astype(np.int64), indices, axis, lines), 0)
     return where(is_put, put.astype(x.dtype), x).reshape(start.shape)
 
 
@@ -186,7 +212,9 @@ def add_along_axis(
 ) -> Tensor:
     """A new Tensor: `x` with numbers added at the indices of each line along an axis.
 
-    For one place named several times all its values are added. (PyTorch's `scatter_add`.)
+    For one place named several times all its values are added. (PyTorch's `scatter_add`.) Whole
+    rows are added at indices of shape (rows, 1), as ``indices[:, None]`` with axis=0, which is much
+    faster than the same indices for each element. (PyTorch's `index_add`; a sum over segments.)
 
     Args:
         x: numbers, of any shape but ().
@@ -203,18 +231,26 @@ def add_along_axis(
         >>> import chainrule as cr
         >>> cr.add_along_axis(cr.tensor([1.0, 2.0]), [0, 0, 1], [10.0, 20.0, 30.0], axis=0)
         tensor([31., 32.])
+        >>> rows = cr.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+        >>> segments = cr.tensor([0, 1, 0])
+        >>> cr.add_along_axis(cr.zeros((2, 2)), segments[:, None], rows, axis=0)
+        tensor([[6., 8.],
+                [3., 4.]])
     """
     start = as_tensor(x)
     if start.dtype == BOOL:
         raise DTypeError("add_along_axis takes numbers, not booleans; cast the Tensor first")
     x, indices, values, axis = _to_put("add_along_axis", start, indices, values, axis)
-    return (x + _added(values, indices, axis, x).astype(x.dtype)).reshape(start.shape)
+    return (x + _added(values, indices, axis, x.shape).astype(x.dtype)).reshape(start.shape)
 
 
 def _to_put(
     name: str, x: Tensor, indices: TensorLike, values: TensorLike, axis: int | None
 ) -> tuple[Tensor, Tensor, Tensor, int]:
-    """The Tensor, the indices and the values of one shape, in a dtype that sums have, the axis."""
+    """The Tensor, the indices, the values in a dtype that sums have, the axis.
+
+    The values have the shape of the indices, but these may have length 1: see `_of_rows`.
+    """
     indices = _integers(name, indices)
     values = _values(x, values)
     if values.dtype.kind == "f" and x.dtype.kind != "f":
@@ -226,7 +262,7 @@ def _to_put(
     if (*shape[:axis], *shape[axis + 1 :]) != (*x.shape[:axis], *x.shape[axis + 1 :]):
         raise ShapeError(f"{name}: indices of shape {indices.shape} are more than fit {x.shape}")
     values = values.astype(x.dtype if x.dtype.kind == "f" else np.int64)
-    return x, indices.broadcast_to(shape), values.broadcast_to(shape), axis
+    return x, _of_rows(indices, shape, axis), values.broadcast_to(shape), axis
 
 
 def _values(x: Tensor, values: TensorLike) -> Tensor:
@@ -238,10 +274,10 @@ def _values(x: Tensor, values: TensorLike) -> Tensor:
     return as_tensor(values, x.dtype) if is_held else found
 
 
-def _added(values: Tensor, indices: Tensor, axis: int, x: Tensor) -> Tensor:
-    """Zeros of the shape of x with the values added at the indices of each line."""
-    places = _places(indices, indices.shape, axis)
-    return scatter_add.apply(values, *places, shape=x.shape, axis=0)
+def _added(values: Tensor, indices: Tensor, axis: int, shape: tuple[int, ...]) -> Tensor:
+    """Zeros of a shape with the values added at the indices of each line."""
+    first, places = _places(indices, axis)
+    return scatter_add.apply(values, *places, shape=shape, axis=first)
 
 
 def _is_last(indices: Tensor, length: int, axis: int) -> Tensor:

@@ -221,7 +221,9 @@ def check_operation(
     op = operations[operation] if isinstance(operation, str) else operation
     samples = op.samples(np.random.default_rng(seed))
     if not samples:
-        raise AssertionError(f"operation {op.name} has no samples to check it with")
+        raise AssertionError(
+            f"operation {op.name} has no samples to check it with: check_gradient takes yours"
+        )
     for number, sample in enumerate(samples):
         try:
             for dtype in dtypes:

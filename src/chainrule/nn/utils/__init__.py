@@ -10,6 +10,7 @@ from chainrule.nn.utils.clipping import (
     clip_grads_with_norm_,
     get_total_norm,
 )
+from chainrule.nn.utils.functional_call import functional_call
 from chainrule.nn.utils.reparametrisation import (
     remove_spectral_norm,
     remove_weight_norm,
@@ -22,6 +23,7 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",
+    "functional_call",
     "get_total_norm",
     "parameters_to_vector",
     "parametrizations",

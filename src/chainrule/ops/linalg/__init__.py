@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as _numpy
 
+from chainrule.graph.names import OURS
 from chainrule.graph.numpy_functions import of_numpy
 from chainrule.ops.axes import matrix_transpose
 from chainrule.ops.linalg.diagonals import diagonal, trace
 from chainrule.ops.linalg.eigenvalues import Eigh, eigh, eigvalsh
 from chainrule.ops.linalg.norms import matrix_norm, norm, vector_norm
 from chainrule.ops.linalg.powers import matrix_power, multi_dot
-from chainrule.ops.linalg.solving import Slogdet, cholesky, det, inv, pinv, slogdet, solve
+from chainrule.ops.linalg.solving import (
+    Slogdet,
+    cholesky,
+    det,
+    inv,
+    pinv,
+    slogdet,
+    solve,
+    solve_triangular,
+)
 from chainrule.ops.matmul import matmul
 from chainrule.ops.products import cross, outer, tensordot, vecdot
 
@@ -37,6 +47,7 @@ __all__ = [
     "pinv",
     "slogdet",
     "solve",
+    "solve_triangular",
     "tensordot",
     "trace",
     "vecdot",
@@ -46,7 +57,9 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker would take every name for one of ours
 
     def __getattr__(name: str) -> Any:
-        """Say of a function of NumPy's that is not here how to have its value."""
+        """Say of a function that is not here what is written for it, or how to have its value."""
         message = f"module 'chainrule.linalg' has no attribute {name!r}"
         remedy = "" if name.startswith("_") else of_numpy(name, _numpy.linalg)
+        if not remedy and name in OURS:
+            remedy = f"here it is {OURS[name]}"
         raise AttributeError(f"{message}; {remedy}" if remedy else message)

@@ -16,8 +16,9 @@ from chainrule.ops.declare import of_one_dtype
 from chainrule.ops.matmul import matmul
 from chainrule.ops.reduce import sum
 from chainrule.ops.samples import examples
+from chainrule.ops.triangles import eye, tril, triu
 
-__all__ = ["Slogdet", "cholesky", "det", "inv", "pinv", "slogdet", "solve"]
+__all__ = ["Slogdet", "cholesky", "det", "inv", "pinv", "slogdet", "solve", "solve_triangular"]
 
 _ONLY_NUMPY = "the native core has no factorisations of matrices"
 _WELL = [[4.0, 1.0, 0.5], [-1.0, 3.0, 0.25], [0.5, -0.5, 2.0]]
@@ -242,6 +243,40 @@ def solve(a: TensorLike, b: TensorLike) -> Tensor:
         a.broadcast_to((*stack, *a.shape[-2:])), b.broadcast_to((*stack, *b.shape[-2:]))
     )
     return y.reshape(y.shape[:-1]) if is_vector else y
+
+
+@both_names(A="a", B="b")
+def solve_triangular(
+    a: TensorLike, b: TensorLike, *, upper: bool, left: bool = True, unitriangular: bool = False
+) -> Tensor:
+    """The solutions y of a y = b for triangular matrices, as `solve`, which it calls.
+
+    Args:
+        a: shape (..., n, n); what lies on the other side of the diagonal is not read.
+        b: shape (..., n, k); or (..., k, n), if not `left`.
+        upper: whether the upper triangle is read, or the lower one.
+        left: whether a y = b, or y a = b.
+        unitriangular: whether the diagonal is taken to be ones, and not read.
+
+    Raises:
+        ShapeError, numpy.linalg.LinAlgError: as `solve`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.linalg.solve_triangular([[2.0, 9.0], [1.0, 4.0]], [[2.0], [5.0]], upper=False)
+        tensor([[1.],
+                [1.]])
+    """
+    a, b = floating(a, b)
+    check_square("solve_triangular", a)
+    if b.ndim < 2:
+        raise ShapeError(f"solve_triangular takes right sides (..., n, k), not {b.shape}")
+    if unitriangular:
+        ones = eye(a.shape[-1], dtype=a.dtype)
+        a = (triu(a, 1) if upper else tril(a, -1)) + ones
+    else:
+        a = triu(a) if upper else tril(a)
+    return solve(a, b) if left else solve(a.mT, b.mT).mT
 
 
 @operation(_number_spec("det"), _MATRICES, flops=_cubic(2 / 3), only_numpy=_ONLY_NUMPY)
