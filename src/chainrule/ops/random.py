@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule import checks
+from chainrule import _core, checks
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
@@ -172,9 +172,14 @@ class Generator:
         """Numbers drawn uniformly from [low, high), or [0, 1); see `chainrule.uniform`."""
         draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
         _drawn(self.state, draw.shape, draw.dtype)
-        return draw.spread(
-            random_uniform.apply(self._advance(), shape=draw.shape, dtype=draw.dtype)
-        )
+        state = self._advance()
+        if state.value is None:
+            drawn = random_uniform.apply(state, shape=draw.shape, dtype=draw.dtype)
+        else:  # the same numbers by the native kernel
+            numbers = np.empty(draw.shape, draw.dtype)
+            _core.fill_uniform(numbers, *state.value.tolist())
+            drawn = as_tensor(numbers)
+        return draw.spread(drawn)
 
     def _advance(self) -> Tensor:
         """The state before this draw."""
