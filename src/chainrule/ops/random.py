@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -150,6 +150,9 @@ class Generator:
         >>> a.uniform((2,)).tolist() == b.uniform((2,)).tolist()
         True
     """
+
+    draws: ClassVar[bool] = True
+    """Whether the numbers count; where not, `nn.init` leaves parameters as they are."""
 
     def __init__(self, seed: float = 0) -> None:
         self.state = Buffer(np.zeros(2, np.uint64), name="generator")
