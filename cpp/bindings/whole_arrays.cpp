@@ -9,6 +9,7 @@
 #include "bindings/arrays.h"
 #include "bindings/short_work.h"
 #include "bindings/without_gil.h"
+#include "runtime/instruction_sets.h"
 #include "tasks/finite.h"
 
 namespace nb = nanobind;
@@ -40,6 +41,24 @@ void copy(const WrittenArray& to, const ReadArray& from) {
   if (from.nbytes() != 0) std::memmove(to.data(), from.data(), from.nbytes());
 }
 
+void fill_uniform(const WrittenArray& out, std::uint64_t seed, std::uint64_t position) {
+  const chainrule::KernelTable& kernels = *chainrule::instruction_set("").kernels;
+  const auto fill = [&]<typename T>(const chainrule::Kernels<T>& of_type) {
+    std::optional<chainrule::WithoutGil> released;
+    unless_short(released, out.nbytes());
+    of_type.random_uniform(static_cast<T*>(out.data()), seed, position, 0,
+                           static_cast<std::int64_t>(out.size()));
+  };
+  switch (chainrule::known_dtype(out.dtype())) {
+    case chainrule::DType::float32:
+      return fill(kernels.float32);
+    case chainrule::DType::float64:
+      return fill(kernels.float64);
+    default:
+      throw std::invalid_argument("random numbers are float32 or float64");
+  }
+}
+
 }  // namespace
 
 void bind_whole_arrays(nb::module_& module) {
@@ -49,4 +68,6 @@ void bind_whole_arrays(nb::module_& module) {
              "Whether all numbers of a C-contiguous array are finite.");
   module.def("copy", &copy, "to"_a.noconvert(), "from_array"_a.noconvert(),
              "Copies a C-contiguous array into another of the same dtype and size.");
+  module.def("fill_uniform", &fill_uniform, "out"_a.noconvert(), "seed"_a, "position"_a,
+             "Fills a C-contiguous array with the uniform numbers of a generator's state.");
 }

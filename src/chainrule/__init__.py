@@ -38,6 +38,7 @@ from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
 from chainrule.ops import *  # noqa: F403
+from chainrule.system.freed_memory import keep_freed_memory as _keep_freed_memory
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ _PARTS = {
 _HOMES = {name: home for home, names in _PARTS.items() for name in names.split()}
 """What is imported at its first use: `import chainrule` alone brings Tensors, and takes a third of
 the time."""
+
+_keep_freed_memory()
 
 refer({name: f"cr.{name}(x, ...), a function" for name in ops.__all__})  # type: ignore[attr-defined]
 

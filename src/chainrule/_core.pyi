@@ -41,6 +41,9 @@ def are_finite(array: NDArray[np.generic]) -> bool:
 def copy(to: NDArray[Any], from_array: NDArray[Any]) -> None:
     """Copies a C-contiguous array into another of the same dtype and size."""
 
+def fill_uniform(out: NDArray[Any], seed: int, position: int) -> None:
+    """Fills a C-contiguous array with the uniform numbers of a generator's state."""
+
 def instructions() -> list[str]:
     """What `Plan.add` knows."""
 

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule import _core
+from chainrule.ops.random import random_uniform
 
 SPECIAL = [0.0, -0.0, 1.0, "tiny", "-max", "max", "inf", "-inf", "nan", "-nan", "signalling nan"]
 
@@ -57,3 +59,19 @@ def test_what_is_no_copy_is_refused():
     array.setflags(write=False)
     with pytest.raises(TypeError):
         _core.copy(array, np.ones((4, 3), "float32"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (3, 1001), (80_000,)])
+def test_eager_draws_are_the_numbers_of_the_definition(shape, dtype):
+    state = np.array([2**40 + 7, 2**33 + 3], np.uint64)
+    generator = cr.Generator()
+    generator.state.assign(state)
+    drawn = generator.uniform(shape, dtype).numpy()
+    expected = random_uniform.forward(state, shape=shape, dtype=np.dtype(dtype))
+    np.testing.assert_array_equal(drawn, expected, strict=True)
+
+
+def test_only_floats_are_drawn():
+    with pytest.raises(ValueError, match="float32 or float64"):
+        _core.fill_uniform(np.zeros(3, np.int64), 0, 0)

@@ -1,5 +1,7 @@
 """Losses against PyTorch over shapes, reductions and arguments; values worked out by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from nn_parity import check_module, torch
@@ -222,3 +224,19 @@ def test_negative_multinomial_log_likelihood():
     labels = np.repeat([0, 1, 2], [5, 3, 2])
     found = nn.NLLLoss(reduction="sum")(np.log(p)[None].repeat(10, 0), labels)
     assert found.item() == pytest.approx(-(5 * np.log(p[0]) + 3 * np.log(p[1]) + 2 * np.log(p[2])))
+
+
+def test_multilabel_margin_needs_memory_for_the_labels_that_there_are():
+    scores = RNG.standard_normal((20, 1000))
+    labels = np.full((20, 1000), -1)
+    labels[:, :2] = RNG.integers(0, 1000, (20, 2))
+    ours, theirs = nn.MultiLabelMarginLoss(), torch.nn.MultiLabelMarginLoss()
+    x = cr.tensor(scores)
+    tracemalloc.start()
+    loss = ours(x, cr.tensor(labels))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50e6  # of all pairs of classes it were several times 160e6
+    expected = theirs(torch.tensor(scores), torch.tensor(labels))
+    np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-12)
+    assert ours(x, cr.tensor(np.full((20, 1000), -1))).item() == 0.0

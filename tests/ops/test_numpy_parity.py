@@ -520,6 +520,15 @@ def test_add_n():
     same(cr.add_n(*map(cr.tensor, parts)), parts[0] + parts[1] + parts[2] + parts[3] + parts[4])
     x = cr.tensor([1.0])
     assert cr.add_n(x) is x
+    assert cr.add_n([x]) is x
+    same(cr.add_n([cr.tensor(part) for part in parts[:2]]), parts[0] + parts[1])
+    same(cr.add_n((parts[0], parts[1])), parts[0] + parts[1])
+    with pytest.raises(TypeError, match="at least one Tensor"):
+        cr.add_n([])
+    with pytest.raises(cr.ShapeError, match="one shape"):
+        cr.add_n([cr.ones(2), cr.ones(1)])
+    with pytest.raises(cr.DTypeError, match="one dtype"):
+        cr.add_n(cr.ones(2), cr.ones(2, dtype="float64"))
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])

@@ -397,3 +397,13 @@ def test_second_gradients_are_the_same_natively(function):
     step.run(None, 0, 1)
     for found, wanted in zip(step.outputs(), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 1), (1, 2)])
+@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 0, 3)])
+def test_a_product_without_a_graph_has_the_bits_of_one_with(shape, axis):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    plain = cr.prod(cr.tensor(x), axis)
+    of_graph = cr.prod(cr.tensor(x, requires_grad=True), axis)
+    np.testing.assert_array_equal(plain.numpy(), of_graph.numpy(), strict=True)
+    np.testing.assert_allclose(plain.numpy(), np.prod(x, axis), rtol=1e-5)

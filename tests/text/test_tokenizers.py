@@ -1,5 +1,7 @@
 """Vocabularies and tokenizers: numbers of words, back to text, and with a model in its file."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,9 @@ def test_numbers_go_by_frequency_then_by_the_alphabet():
     assert limited == text.Vocabulary(["<pad>", "d", "<unk>", "a"], "<unk>")
     assert hash(limited) == hash(text.Vocabulary(list(limited), "<unk>"))
     assert limited != text.Vocabulary(list(limited))
+    assert list(text.Vocabulary.from_words(Counter(words))) == ["a", "b", "c", "d"]
+    with pytest.raises(TypeError, match="words are strings"):
+        text.Vocabulary.from_words(Counter([1, 2]))
 
 
 @pytest.mark.parametrize(
@@ -166,3 +171,38 @@ def test_texts_are_strings(kind, given):
 def test_a_vocabulary_is_asked_for_one_number(index):
     with pytest.raises(TypeError, match="word of one whole number, got"):
         text.Vocabulary(["a", "b"])[index]
+
+
+class Lowered(text.CharTokenizer):
+    """Splits in its own way."""
+
+    def split(self, text):
+        return list(text.lower())
+
+
+@pytest.mark.parametrize("kind", [text.CharTokenizer, Lowered])
+@pytest.mark.parametrize("unknown", [None, "<unk>"])
+def test_long_texts_have_the_numbers_of_their_parts(kind, unknown):
+    part = "Ab b\n\0é😀\ud800 "
+    tokenizer = kind.fit(part * 5000, special=["<pad>"], unknown=unknown)
+    assert tokenizer == kind.fit([part] * 5000, special=["<pad>"], unknown=unknown)
+    numbers = tokenizer.encode(part * 5000)
+    np.testing.assert_array_equal(numbers, np.tile(tokenizer.encode(part), 5000), strict=True)
+    assert tokenizer.decode(numbers) == "".join(tokenizer.split(part)) * 5000
+    odd = part * 5000 + "?!" + part
+    if unknown is None:
+        with pytest.raises(ValueError, match=r"the word '\?' is not among"):
+            tokenizer.encode(odd)
+    else:
+        expected = np.concatenate([tokenizer.encode(x) for x in (part * 5000, "?!", part)])
+        np.testing.assert_array_equal(tokenizer.encode(odd), expected)
+    assert tokenizer.decode([0, *numbers[:3], 0], skip_special=True) == "".join(
+        tokenizer.split("Ab ")
+    )
+
+
+@pytest.mark.parametrize("number", [-1, 3, 2**63])
+def test_a_number_that_no_word_has_is_named(number):
+    tokenizer = text.CharTokenizer.fit("abc")
+    with pytest.raises(IndexError, match=f"word {number} of a vocabulary of 3 words"):
+        tokenizer.decode(np.array([0, number, 1], np.uint64 if number > 9 else np.int64))

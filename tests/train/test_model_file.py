@@ -1,11 +1,16 @@
 """chainrule.save and load: a model alone in a file, and the model of a training's file."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+import safetensors
+import safetensors.numpy
 from training_cases import assert_same_bits, classification, fit, network, trainer_of, weights
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.train import tensor_file
 
 
 class Own(nn.Module):
@@ -117,3 +122,40 @@ def test_what_is_frozen_stays_frozen(path):
     assert not cr.load(path)[0].weight.requires_grad
     mine = nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(8, 3))
     assert cr.load(path, mine)[0].weight.requires_grad  # a model that is given stays as it is
+
+
+def test_the_library_of_the_format_reads_what_is_written(path):
+    tensors = {
+        "b": np.ones((2, 3), "float32"),
+        'é"\n': np.arange(3.0),
+        "number": np.array(7),
+        "none": np.zeros((0, 3), bool),
+        "truths": np.array([True, False, True]),
+        "bytes": np.arange(5, dtype="uint8"),
+        "half": np.ones(3, "float16"),
+    }
+    texts = {'x"é\n\x01': "y/", "z": ""}
+    path.write_bytes(b"".join(tensor_file.parts(tensors, texts)))
+    found = safetensors.numpy.load_file(path)
+    assert found.keys() == tensors.keys()
+    for name, array in tensors.items():
+        np.testing.assert_array_equal(found[name], array, strict=True)
+    with safetensors.safe_open(path, "np") as file:
+        assert file.metadata() == texts
+    assert safetensors.numpy.load(b"".join(tensor_file.parts({}, {}))) == {}
+
+
+def test_files_take_little_more_memory_than_they_hold(path):
+    model = nn.Linear(500, 500)
+    cr.save(model, path)
+    cr.load(path)  # imports what it needs
+
+    def peak(do):
+        tracemalloc.start()
+        do()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak / 1e6
+
+    assert peak(lambda: cr.save(model, path)) < 1.5  # one copy of the weights
+    assert peak(lambda: cr.load(path)) < 3.5  # the file's, the first ones, and their copy

@@ -15,8 +15,6 @@ def doctor() -> None:
     The peak is measured by fused multiply-adds in registers: no program can exceed it. The
     measurement takes about half a second.
     """
-    from importlib.metadata import version
-
     from chainrule.cli import output
     from chainrule.system.machine import describe
 
@@ -27,7 +25,6 @@ def doctor() -> None:
         ("Python", found["python"]),
         ("NumPy", found["numpy"]),
         ("BLAS", found["blas"] or "missing"),
-        ("safetensors", version("safetensors")),
         ("CPU", found["cpu"]),
         ("instruction sets", _sets(found)),
         ("usable CPUs", f"{cpus} of {existing}"),

@@ -20,7 +20,7 @@ from chainrule.graph.context import Recorder, local
 from chainrule.graph.grad_table import GradTable
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import functions, method
-from chainrule.graph.operation import JointRule, Operation
+from chainrule.graph.operation import JointRule, Operation, operations
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 
 Edge = tuple[Tensor, int]
@@ -262,7 +262,7 @@ def build_grad(
                 )
         _add_over_consumers(node, pruned, grad_table)
     grads = [grad_table[leaf] for leaf in leaves if leaf in grad_table]
-    return functions["add_n"](*grads) if len(grads) > 1 else next(iter(grads), None)
+    return operations["add_n"].apply(*grads) if len(grads) > 1 else next(iter(grads), None)
 
 
 def _add_over_consumers(
@@ -300,7 +300,7 @@ def _add_over_consumers(
         elif contributions:
             context.origin = variable
             context.path = variable.path
-            grad_table[variable] = functions["add_n"](*contributions)
+            grad_table[variable] = operations["add_n"].apply(*contributions)
     finally:
         context.origin, context.path = before
 
@@ -480,5 +480,7 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
                 raise without_graph(lost[0])
             grads.append(functions["zeros_like"](target))
         else:
-            grads.append(gradients[0] if len(gradients) == 1 else functions["add_n"](*gradients))
+            grads.append(
+                gradients[0] if len(gradients) == 1 else operations["add_n"].apply(*gradients)
+            )
     return grads

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from chainrule.graph.methods import functions
-from chainrule.graph.operation import operation_name
+from chainrule.graph.operation import operation_name, operations
 from chainrule.graph.printing import as_text
 from chainrule.graph.tensor import Tensor
 from chainrule.markup import table
@@ -48,7 +47,7 @@ class GradTable(dict[Tensor, Tensor]):
                 f"{len(found)} variables are named {key!r}: give the Tensor or Parameter"
             )
         grads = [dict.__getitem__(self, variable) for variable in found]
-        return grads[0] if len(grads) == 1 else functions["add_n"](*grads)
+        return grads[0] if len(grads) == 1 else operations["add_n"].apply(*grads)
 
     def _found(self, key: Any) -> list[Tensor]:
         """The variables that a key stands for, besides the variable itself."""

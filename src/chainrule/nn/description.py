@@ -346,6 +346,8 @@ def _is_dict(value: Any) -> bool:
 class _NoDraw(Generator):
     """Zeros in place of random numbers."""
 
+    draws = False
+
     def uniform(self, shape: Any, dtype: Any = "float32") -> Tensor:  # type: ignore[override]
         return as_tensor(np.zeros(shape, dtype))
 

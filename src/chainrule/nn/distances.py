@@ -7,8 +7,9 @@ import math
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain, plain_number
-from chainrule.ops import abs, max, maximum, sqrt, stop_gradient, where
+from chainrule.ops import abs, max, maximum, sqrt, where
 from chainrule.ops.declare import align
+from chainrule.ops.norms import scale_of
 
 __all__ = ["cosine_similarity", "normalize", "pairwise_distance"]
 
@@ -22,8 +23,7 @@ def vector_norm(x: Tensor, p: float, dim: int | tuple[int, ...], keepdim: bool =
         return max(abs(x), axis=dim, keepdims=keepdim)
     if p == 1:
         return abs(x).sum(dim, keepdims=keepdim)
-    largest = stop_gradient(max(abs(x), axis=dim, keepdims=True))
-    scale = where(largest > 0.0, where(largest < math.inf, largest, 1.0), 1.0)
+    scale = scale_of(x, dim)
     scaled = x / scale
     powers = scaled * scaled if p == 2 else _power(scaled, float(p))
     total = powers.sum(dim, keepdims=True)

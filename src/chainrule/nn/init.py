@@ -162,7 +162,10 @@ def uniform_(tensor: S, a: float = 0.0, b: float = 1.0, generator: Generator | N
     if not a <= b:
         raise ValueError(f"uniform_: a is at most b, got {a} and {b}")
     check_interval(a, b, tensor.dtype)
-    drawn = (generator or current_generator()).uniform(tensor.shape, tensor.dtype)
+    generator = generator or current_generator()
+    if not generator.draws:
+        return tensor
+    drawn = generator.uniform(tensor.shape, tensor.dtype)
     _assign(tensor, between(drawn, float(a), float(b)))
     return tensor
 
@@ -176,7 +179,10 @@ def normal_(
         ValueError: if `std` is negative.
     """
     checks.not_negative("std", std)
-    drawn = (generator or current_generator()).normal(tensor.shape, tensor.dtype)
+    generator = generator or current_generator()
+    if not generator.draws:
+        return tensor
+    drawn = generator.normal(tensor.shape, tensor.dtype)
     _assign(tensor, drawn * float(std) + float(mean))
     return tensor
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
@@ -329,7 +332,30 @@ def _add_n(*inputs: Array) -> Array:
 _add_n.differentiable(lambda g, y, index: g)
 
 
-@method
-def add_n(*tensors: Tensor) -> Tensor:
-    """The sum of several Tensors of one shape and dtype, as one node."""
-    return tensors[0] if len(tensors) == 1 else _add_n.apply(*tensors)
+def add_n(*tensors: TensorLike | Sequence[TensorLike]) -> Tensor:
+    """The sum of several Tensors of one shape and dtype, as one node.
+
+    Args:
+        tensors: each for itself, or all in one list, as in TensorFlow.
+
+    Raises:
+        ShapeError: if their shapes differ.
+        DTypeError: if their dtypes differ.
+        TypeError: if there are none.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.add_n([cr.tensor([1.0, 2.0]), cr.tensor([3.0, 4.0])])
+        tensor([4., 6.])
+    """
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tuple(tensors[0])
+    if not tensors:
+        raise TypeError("add_n takes at least one Tensor, or a list of them")
+    terms = [as_tensor(x) for x in tensors]
+    shapes, dtypes = {x.shape for x in terms}, {x.dtype for x in terms}
+    if len(shapes) > 1:
+        raise ShapeError(f"add_n: the Tensors have one shape, not {', '.join(map(str, shapes))}")
+    if len(dtypes) > 1:
+        raise DTypeError(f"add_n: the Tensors have one dtype, not {', '.join(map(str, dtypes))}")
+    return terms[0] if len(terms) == 1 else _add_n.apply(*terms)

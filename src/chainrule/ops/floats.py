@@ -229,6 +229,9 @@ def nan_to_num(
     x = as_tensor(x)
     if x.dtype.kind != "f":
         return x
+    value = x.node().value
+    if value is not None and np.isfinite(value).all():
+        return x.node()
     largest = float(np.finfo(x.dtype).max)
     x = where(isnan(x), nan, x)
     x = where(equal(x, np.inf), largest if posinf is None else posinf, x)

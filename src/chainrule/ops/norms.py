@@ -1,4 +1,5 @@
-"""Lengths of vectors that neither overflow nor vanish, without gradients: for clipping."""
+"""Lengths of vectors that neither overflow nor vanish, without gradients: for clipping; and the
+divisors that keep squares from overflowing."""
 
 from __future__ import annotations
 
@@ -7,10 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from chainrule.graph.methods import Axis
 from chainrule.graph.tensor import Tensor, as_tensor
 from chainrule.ops.arithmetic import add_n
+from chainrule.ops.axis_numbers import normalize_axes
 from chainrule.ops.comparison import abs, maximum, where
 from chainrule.ops.reduce import max
+from chainrule.ops.shape import stop_gradient
 from chainrule.ops.unary import sqrt
 
 _WIDE = np.dtype(np.float64)
@@ -53,6 +57,18 @@ def total_norm(tensors: Sequence[Tensor], order: float = 2.0) -> Tensor:
         return scale * sqrt(add_n(*[(x * x).sum() for x in scaled]))
     total = add_n(*[(abs(x) ** float(order)).sum() for x in scaled])
     return scale * total ** (1.0 / float(order))
+
+
+def scale_of(x: Tensor, axis: Axis) -> Tensor:
+    """The largest |x| along `axis`, which stays with length 1, as a divisor without a gradient.
+
+    It is 1 where the largest is 0 or not finite.
+    """
+    value = x.node().value
+    if value is None or not x.size or x.dtype.kind != "f":
+        return _scale(max(abs(stop_gradient(x)), axis=axis, keepdims=True))
+    largest = np.abs(value).max(normalize_axes("max", axis, x.shape), keepdims=True)
+    return as_tensor(np.where((largest > 0) & (largest < np.inf), largest, value.dtype.type(1)))
 
 
 def _scale(largest: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule import checks
+from chainrule import _core, checks
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
@@ -151,6 +151,9 @@ class Generator:
         True
     """
 
+    draws: ClassVar[bool] = True
+    """Whether the numbers count; where not, `nn.init` leaves parameters as they are."""
+
     def __init__(self, seed: float = 0) -> None:
         self.state = Buffer(np.zeros(2, np.uint64), name="generator")
         self.manual_seed(seed)
@@ -172,9 +175,14 @@ class Generator:
         """Numbers drawn uniformly from [low, high), or [0, 1); see `chainrule.uniform`."""
         draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
         _drawn(self.state, draw.shape, draw.dtype)
-        return draw.spread(
-            random_uniform.apply(self._advance(), shape=draw.shape, dtype=draw.dtype)
-        )
+        state = self._advance()
+        if state.value is None:
+            drawn = random_uniform.apply(state, shape=draw.shape, dtype=draw.dtype)
+        else:  # the same numbers by the native kernel
+            numbers = np.empty(draw.shape, draw.dtype)
+            _core.fill_uniform(numbers, *state.value.tolist())
+            drawn = as_tensor(numbers)
+        return draw.spread(drawn)
 
     def _advance(self) -> Tensor:
         """The state before this draw."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -59,17 +61,22 @@ def prod(
     shape = tuple(kept) if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axes)
     if len(axes) == x.ndim:
         x, axes = x.reshape(-1), (0,)
+    factors: Any = x
+    value = x.node().value
+    if value is not None and not x.requires_grad:  # the same products, without a node for each
+        factors = value
     for a in axes:
-        x = _multiplied(x, a)
-    return x.reshape(shape)
+        factors = _multiplied(factors, a)
+    return as_tensor(factors.reshape(shape))
 
 
-def _multiplied(x: Tensor, axis: int) -> Tensor:
-    """The product along one axis, which is kept with length 1."""
+def _multiplied(x: Any, axis: int) -> Any:
+    """The product of a Tensor or an array along one axis, which is kept with length 1."""
     length = x.shape[axis]
     if length == 0:
         shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-        return as_tensor(np.ones(shape, x.dtype))
+        ones = np.ones(shape, x.dtype)
+        return as_tensor(ones) if isinstance(x, Tensor) else ones
     before = (slice(None),) * axis
     left_over = None
     while length > 1:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
@@ -24,12 +24,15 @@ _TRIES = 100
 """How often to look for a name that no other program is writing to."""
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+def write_atomically(
+    path: str | os.PathLike[str], data: bytes | Iterable[bytes | memoryview]
+) -> None:
     """Write `data` to a temporary file in the same folder, flush it to the disk and rename it.
 
-    After an error an existing file is unchanged. The new file has its permissions. A symbolic link
-    is kept: the file that it leads to is replaced. A device or a pipe, which has no content to
-    lose, is written to directly, if another program reads the pipe.
+    The data may be in parts, which are written one after another. After an error an existing file
+    is unchanged. The new file has its permissions. A symbolic link is kept: the file that it leads
+    to is replaced. A device or a pipe, which has no content to lose, is written to directly, if
+    another program reads the pipe.
 
     A program that is killed meanwhile may leave the temporary file, ``.NAME.0.new``. The next
     writing to the same path removes it.
@@ -38,9 +41,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         OSError: if the folder is missing or can't be written to, the disk is full, or nobody reads
             a pipe.
     """
+    parts = [data] if isinstance(data, bytes) else data
     if is_stream(path):
         with _errors_named(path), _open_stream(path) as file:
-            file.write(data)
+            file.writelines(parts)
         return
     # Ctrl-C may not leave the temporary file.
     with interrupts_held() as interrupts, _errors_named(path):
@@ -49,7 +53,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 with interrupts.let_through():
-                    file.write(data)
+                    file.writelines(parts)
                     file.flush()
                     os.fsync(file.fileno())
                 if os.path.isfile(target):

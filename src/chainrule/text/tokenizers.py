@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -23,6 +24,9 @@ T = TypeVar("T", bound="Tokenizer")
 class _UnknownClassError(ValueError):
     """A description of a tokenizer of a user's own class."""
 
+
+_LONG = 10_000
+"""Characters of a text from which on a table of all of them pays."""
 
 _WORDS = re.compile(r"\w+(?:['’]\w+)*")
 _WORDS_AND_SIGNS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
@@ -92,11 +96,17 @@ class Tokenizer(ABC):
         found = [texts] if isinstance(texts, str) else texts
         if isinstance(found, bytes) or not isinstance(found, Iterable):
             _as_text(found)
-        tokens = (token for text in found for token in splitter.split(_as_text(text)))
+        counts: Counter[str] = Counter()
+        for text in found:
+            counts.update(splitter._counts(_as_text(text)))
         vocabulary = Vocabulary.from_words(
-            tokens, min_count=min_count, max_size=max_size, special=special, unknown=unknown
+            counts, min_count=min_count, max_size=max_size, special=special, unknown=unknown
         )
         return cls(vocabulary, special, **options)
+
+    def _counts(self, text: str) -> Mapping[str, int]:
+        """How often each token is in a text."""
+        return Counter(self.split(text))
 
     def encode(self, text: str) -> Array:
         """The numbers of a text's tokens: int64, shape (tokens,).
@@ -129,9 +139,9 @@ class Tokenizer(ABC):
             raise TypeError(f"decode takes whole numbers, not {given.dtype}")
         if given.ndim != 1:
             raise ValueError(f"decode takes the numbers of one text, 1-d; got shape {given.shape}")
-        tokens: Iterator[str] = (self.vocabulary[int(n)] for n in given)
+        tokens = self.vocabulary._words_of(given)
         if skip_special:
-            tokens = (token for token in tokens if token not in self.special)
+            tokens = [token for token in tokens if token not in self.special]
         return self.joint.join(tokens)
 
     def to_dict(self) -> dict[str, Any]:
@@ -194,6 +204,11 @@ class Tokenizer(ABC):
         return f"{type(self).__name__}({self.vocabulary!r})"
 
 
+def _codes(text: str) -> Array:
+    """The numbers of Unicode of a text's characters."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
 def _as_text(text: Any) -> str:
     if not isinstance(text, str):
         remedy = ": decode it, text.decode()" if isinstance(text, bytes) else ""
@@ -225,6 +240,30 @@ class CharTokenizer(Tokenizer):
 
     def options(self) -> dict[str, Any]:
         return {}
+
+    def encode(self, text: str) -> Array:
+        if not self._takes_characters(text):
+            return super().encode(text)
+        codes = _codes(text)
+        counts = np.bincount(codes)
+        found = np.flatnonzero(counts)
+        characters = map(chr, found.tolist())
+        if self.vocabulary.unknown is None and not all(c in self.vocabulary for c in characters):
+            return super().encode(text)  # which names the first that is not known
+        numbers = np.zeros(len(counts), np.int64)
+        numbers[found] = [self.vocabulary.number(chr(code)) for code in found.tolist()]
+        return numbers[codes]
+
+    def _counts(self, text: str) -> Mapping[str, int]:
+        if not self._takes_characters(text):
+            return super()._counts(text)
+        counts = np.bincount(_codes(text))
+        return {chr(code): int(counts[code]) for code in np.flatnonzero(counts).tolist()}
+
+    def _takes_characters(self, text: Any) -> bool:
+        """Whether a text is long enough for a table of characters, split as here."""
+        is_own = type(self).split is not CharTokenizer.split
+        return isinstance(text, str) and len(text) >= _LONG and not is_own
 
 
 class WordTokenizer(Tokenizer):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from chainrule import checks
+from chainrule.graph.tensor import Array
 
 
 class Vocabulary(Sequence[str]):
@@ -56,7 +57,7 @@ class Vocabulary(Sequence[str]):
         those that are equally frequent in the order of the alphabet (of Unicode).
 
         Args:
-            words: a text, word by word.
+            words: a text, word by word; or a `collections.Counter` of its words.
             min_count: words that are less frequent are left out.
             max_size: how many words there are at most, special ones included.
             special: words that are there in any case, as "<pad>".
@@ -76,7 +77,8 @@ class Vocabulary(Sequence[str]):
             first.append(unknown)
         if max_size is not None and checks.count("max_size", max_size) < len(first):
             raise ValueError(f"max_size is {max_size}, but there are {len(first)} special words")
-        counts = Counter(_strings("words", words))
+        found = _strings("words", words)
+        counts = Counter(words if isinstance(words, Counter) else found)
         for word in first:
             counts.pop(word, None)
         frequent = sorted(
@@ -111,6 +113,13 @@ class Vocabulary(Sequence[str]):
                 "a part of list(vocabulary)"
             ) from None
         raise IndexError(f"word {number} of a vocabulary of {len(self)} words")
+
+    def _words_of(self, numbers: Array) -> list[str]:
+        """The words of whole numbers, 1-d; IndexError for one that is not here."""
+        outside = (numbers < 0) | (numbers >= len(self._words))
+        if outside.any():
+            self[int(numbers[outside][0])]
+        return list(map(self._words.__getitem__, numbers.tolist()))
 
     def __contains__(self, word: object) -> bool:
         return word in self._numbers

@@ -321,7 +321,7 @@ def write(
     text = as_text(description)
     stored = {name: tensor_file.as_stored(array) for name, array in tensors.items()}
     texts = {_KEY: text, _CHECKSUM: _checksum(stored, text)}
-    write_atomically(path, tensor_file.to_bytes(stored, texts))
+    write_atomically(path, tensor_file.parts(stored, texts))
 
 
 def as_text(description: Mapping[str, Any]) -> str:

@@ -19,14 +19,17 @@ from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.system.reading import read_values, reading, size_of
 
-# json and safetensors are imported where a file is written or read: `import chainrule` is faster
-# without them.
+# json is imported where a file is written or read: `import chainrule` is faster without it.
 
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "u1",
 }  # fmt: skip
+
+_NAMES = {np.dtype(code): name for name, code in _DTYPES.items() if name != "BOOL"}
+_NAMES[np.dtype(bool)] = "BOOL"
+"""The format's names of NumPy's dtypes."""
 
 _ELSEWHERE = re.compile("BF16|C64|F4|F6_.+|F8_.+")
 """The format's dtypes that NumPy does not have."""
@@ -35,11 +38,22 @@ _MOST_AXES = 64
 _REMEDY = "It is truncated, damaged or of another kind"
 
 
-def to_bytes(tensors: Mapping[str, Array], texts: dict[str, str]) -> bytes:
-    """The content of a file with these tensors, `as_stored`, and texts."""
-    from safetensors.numpy import save
+def parts(tensors: Mapping[str, Array], texts: dict[str, str]) -> list[bytes | memoryview]:
+    """The content of a file with these tensors, `as_stored`, and texts: its header, then each
+    tensor's own memory, the widest numbers first, so that each lies at a multiple of its size."""
+    import json
 
-    return save(dict(tensors), texts)
+    header: dict[str, Any] = {"__metadata__": texts} if texts else {}
+    arrays, end = [], 0
+    for name, array in sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0])):
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        begin, end = end, end + little.nbytes
+        dtype = _NAMES[little.dtype]
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [begin, end]}
+        arrays.append(little.data)
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return [len(text).to_bytes(8, "little"), text, *arrays]
 
 
 def as_stored(array: Array) -> Array:

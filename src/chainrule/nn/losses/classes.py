@@ -11,11 +11,11 @@ from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.nn.losses.base import Loss, floating, weights
+from chainrule.nn.losses.base import Loss, floating, known, weights
 from chainrule.nn.means import weighted_mean
 from chainrule.ops import relu, where
 from chainrule.ops.creation import ones_like
-from chainrule.ops.index import one_hot
+from chainrule.ops.index import check_labels, one_hot
 from chainrule.ops.softmax import log_softmax, softmax_cross_entropy
 
 
@@ -267,9 +267,14 @@ class NLLLoss(_LikelihoodLoss):
         return self._labelled(_scores(input, target), target, sample_weight)
 
     def _losses(self, rows: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
-        # A choice, not a product: the log-probability of another class may be -inf.
-        chosen = one_hot(labels, rows.shape[1], rows.dtype) > 0.0
-        losses = -where(chosen, rows, 0.0).sum(1)
+        numbers = known(labels)
+        if known(rows) is None or numbers is None:  # where a choice is fused, and a scatter is not
+            # No product: the log-probability of another class may be -inf.
+            chosen = one_hot(labels, rows.shape[1], rows.dtype) > 0.0
+            losses = -where(chosen, rows, 0.0).sum(1)
+        else:
+            check_labels(numbers, rows.shape[1])
+            losses = -rows[np.arange(len(numbers)), labels]
         return losses if weight is None else losses * weight[labels]
 
 

@@ -12,6 +12,7 @@ from chainrule.nn.losses.base import (
     ElementLoss,
     Loss,
     floating,
+    known,
     range_fault,
     require_same_shape,
     sign_fault,
@@ -145,10 +146,16 @@ class MultiLabelMarginLoss(Loss):
         # How many -1 there are up to each place: a label has none.
         ends = (y < 0).astype(x.dtype) @ np.triu(np.ones((classes, classes), x.dtype))
         counts = (ends < 0.5).astype(x.dtype)
+        numbers = known(counts)
+        if numbers is None:
+            most = classes  # labels of a row
+        else:
+            most = int(numbers.sum(1).max(initial=1))
+            y, ends, counts = y[:, :most], ends[:, :most], counts[:, :most]
         chosen = one_hot(where(ends < 0.5, y, 0).reshape(-1), classes, x.dtype)
-        chosen = chosen.reshape(-1, classes, classes) * counts.reshape(-1, classes, 1)
+        chosen = chosen.reshape(-1, most, classes) * counts.reshape(-1, most, 1)
         other = 1.0 - max(chosen, axis=1, keepdims=True)
         scores = (chosen * x.reshape(-1, 1, classes)).sum(2, keepdims=True)
         short = relu(1.0 - scores + x.reshape(-1, 1, classes))
-        losses = (short * counts.reshape(-1, classes, 1) * other).sum((1, 2)) / float(classes)
+        losses = (short * counts.reshape(-1, most, 1) * other).sum((1, 2)) / float(classes)
         return self._reduce(losses.reshape(shape), sample_weight)

@@ -201,7 +201,9 @@ class SmoothL1Loss(ElementLoss):
     ) -> Tensor:
         x, y = self._pair(input, target)
         error = x - y
-        losses = _huber(error, self.beta) / self.beta if self.beta else abs(error)
+        losses = _huber(error, self.beta) if self.beta else abs(error)
+        if self.beta not in (0.0, 1.0):
+            losses = losses / self.beta
         return self._reduce(losses, sample_weight)
 
 

@@ -11,8 +11,8 @@ from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.ops.axis_numbers import normalize_axes, one_axis
 from chainrule.ops.comparison import abs, equal, not_equal, where
 from chainrule.ops.linalg.solving import floating
+from chainrule.ops.norms import scale_of
 from chainrule.ops.reduce import max, min, sum
-from chainrule.ops.shape import stop_gradient
 
 __all__ = ["matrix_norm", "norm", "vector_norm"]
 
@@ -124,8 +124,7 @@ def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
         raise ValueError(f"norm: vectors have no order {ord!r}")
     if not x.size:
         return sum(x, axes, keepdims) + (0.0 if ord > 0 else np.inf)
-    largest = max(abs(stop_gradient(x)), axes, keepdims=True)
-    scale = where(where(largest < np.inf, largest, 0.0) > 0.0, largest, 1.0)
+    scale = scale_of(x, axes)
     scaled = x / scale
     if ord == 2:
         total = sum(scaled * scaled, axes, True)
