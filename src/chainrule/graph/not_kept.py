@@ -37,7 +37,7 @@ class NotKept(Tensor):
     def node(self) -> Tensor:
         self._refuse()
 
-    def numpy(self) -> Array:
+    def numpy(self, *, force: bool = False) -> Array:
         self._refuse()
 
     def __reduce__(self) -> Any:

@@ -88,4 +88,3 @@ def fit_epochs(trainer: Trainer, batches: Any, epochs: int) -> bool:
     except NonFiniteError:
         return False
     return True
-
