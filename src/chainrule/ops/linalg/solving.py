@@ -267,6 +267,8 @@ def solve_triangular(
         tensor([[1.],
                 [1.]])
     """
+    for name, flag in {"upper": upper, "left": left, "unitriangular": unitriangular}.items():
+        plain(name, flag)
     a, b = floating(a, b)
     check_square("solve_triangular", a)
     if b.ndim < 2:
