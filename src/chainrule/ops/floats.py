@@ -230,7 +230,8 @@ def nan_to_num(
     if x.dtype.kind != "f":
         return x
     value = x.node().value
-    if value is not None and np.isfinite(value).all():
+    are_numbers = all(n is None or isinstance(n, (int, float)) for n in (nan, posinf, neginf))
+    if are_numbers and value is not None and np.isfinite(value).all():
         return x.node()
     largest = float(np.finfo(x.dtype).max)
     x = where(isnan(x), nan, x)
