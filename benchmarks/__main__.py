@@ -169,7 +169,7 @@ def leave_out_missing(console: Console, libraries: list[Library]) -> list[Librar
     return [library for library in libraries if library.installed]
 
 
-def the_machine(console: Console, threads: int | None) -> tuple[str | None, int]:
+def the_machine(console: Console, threads: int | None) -> tuple[str, int]:
     """The CPU's name and the number of threads; limits this process to as many CPUs."""
     from chainrule.system.cpus import usable_cpus
     from chainrule.system.machine import describe

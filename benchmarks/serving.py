@@ -209,7 +209,9 @@ def main(rows: int, rounds: int, pytorch_at: int | None) -> None:
         middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         figures = "  ".join(f"{key} {value:9,.0f}" for key, value in middle.items())
         click.echo(f"{name:22} {figures}")
-    click.echo(f"Predictor, 1 thread, a row of {LARGE.partition(':')[0]}: {alone(1) * 1e6:.0f} us")
+    click.echo(
+        f"Predictor, asked by 1 thread, a row of {LARGE.partition(':')[0]}: {alone(1) * 1e6:.0f} us"
+    )
 
 
 if __name__ == "__main__":

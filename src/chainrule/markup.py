@@ -7,6 +7,8 @@ notebook's own, light or dark.
 from __future__ import annotations
 
 import html
+import io
+import shutil
 from collections.abc import Iterable, Sequence
 from inspect import isfunction, signature
 from typing import Any
@@ -75,9 +77,6 @@ def aligned(rows: Iterable[Sequence[object]], *, left: bool = False) -> str:
 
 def printed(what: Any, width: int | None = None) -> str:
     """What rich prints, as text without colours; as wide as the terminal if there is no width."""
-    import io
-    import shutil
-
     from rich.console import Console
 
     if width is None:

@@ -150,7 +150,7 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
         "evaluate", "m", "other.txt"
     )
     for option in (["--data", tmp_path], ["--part", "test"], ["--header"]):
-        assert f"{option[0]} is not of texts" in fails("evaluate", "m", rhymes, *option)
+        assert f"{option[0]} is for rows" in fails("evaluate", "m", rhymes, *option)
     (tmp_path / "few.txt").write_text("a cat")
     assert "few.txt has 5 characters" in fails("evaluate", "m", "few.txt")
     run("train", flowers, *QUICK, "--out", "table")

@@ -193,7 +193,8 @@ def test_data_of_another_form(run, fails, model, flowers, houses):
     assert "rows of shape 5; the model takes 2" in fails("predict", model, "wide.npz")
     run("train", "digits", *QUICK, "--out", "images")
     assert "is a table, but the model was trained on digits" in fails("predict", "images", flowers)
-    assert "has no test part" in fails("evaluate", model, flowers, "--part", "test")
+    for part in ("test", "train"):
+        assert "has no training and test part" in fails("evaluate", model, flowers, "--part", part)
 
 
 def test_evaluation_without_or_with_unknown_targets(fails, model, tmp_path):

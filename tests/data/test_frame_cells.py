@@ -151,6 +151,8 @@ def test_rows_that_are_too_short_beside_gaps_are_refused(read):
         read("a,b,y\n1,2,0\f,\n4,1\n5,6,1\n")
     with pytest.raises(cr.FileError, match="line 2: expected 3 cells"):
         read("a,b,y\r\n1,2\r,3\r\n5,6,1\r\n")
+    with pytest.raises(cr.FileError, match="expected 2 cells"):
+        read("\ra,b\r2,1\rx,2.5\r2\rx,3\r")
     with pytest.raises(cr.FileError, match="line 4: expected 2 cells"):
         read("a,b\n1,2\n3,\n4")
     assert read("a,b\r\n1,2\r\n3,\r\n").frame["b"].isna().tolist() == [False, True]

@@ -87,6 +87,8 @@ def test_a_norm_that_float32_does_not_hold_clips():
     weight.grad = cr.tensor(np.full(4, 3e38, "f"))
     norm = nn.utils.clip_grad_norm_(weight, 1.0, error_if_nonfinite=True)
     assert norm.dtype == "float32" and norm.item() == math.inf
+    with pytest.raises(cr.NonFiniteError):
+        nn.utils.get_total_norm([cr.tensor(np.full(4, 3e38, "f"))], error_if_nonfinite=True)
     np.testing.assert_allclose(weight.grad.numpy(), 0.5, rtol=1e-6)
 
 

@@ -254,7 +254,7 @@ def test_a_higher_rate_is_overwritten_where_pytorch_does(schedule):
 
 @pytest.mark.parametrize("chained", [True, False])
 def test_restarts_beside_steps_fall_with_them(chained):
-    """Before, they led to a rate below 0, which is refused. PyTorch's go back to 0.1 each time."""
+    """PyTorch's go back to 0.1 each time."""
     optimizer = ours(lr=0.1)
     parts = [
         optim.CosineAnnealingWarmRestarts(optimizer, 4, eta_min=0.001),

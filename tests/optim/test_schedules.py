@@ -230,6 +230,7 @@ def test_a_state_keeps_a_rate_that_something_else_has_set(make, optimizer_first)
         ({"base_lrs": [0.1]}, "the state has 1 groups, this schedule 2"),
         ({"lrs": [0.1]}, "the state has 1 groups, this schedule 2"),
         ({"lrs": [0.1, -1.0]}, "lr must be >= 0, got -1"),
+        ({"base_lrs": [0.1, -1.0]}, "lr must be >= 0, got -"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(changes, message):
@@ -238,7 +239,15 @@ def test_a_state_that_does_not_fit_changes_nothing(changes, message):
     with pytest.raises(ValueError, match=message):
         schedule.load_state_dict({**schedule.state_dict(), "t": 5, **changes})
     assert schedule.t == 0
-    assert rates(optimizer) == BASE_LRS
+    assert schedule.base_lrs == rates(optimizer) == BASE_LRS
+    both = optim.ChainedScheduler([schedule, optim.ExponentialLR(optimizer, 0.5)])
+    state = both.state_dict()
+    state["schedules"][0]["t"] = 5
+    state["schedules"][1] |= {"t": 5, **changes}
+    with pytest.raises(ValueError, match=message):
+        both.load_state_dict(state)
+    assert schedule.t == 0
+    assert schedule.base_lrs == rates(optimizer) == BASE_LRS
 
 
 @pytest.mark.parametrize("make", [lambda o: optim.ExponentialLR(o, 0.5), lambda o: combined(o)])

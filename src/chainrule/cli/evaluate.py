@@ -57,7 +57,7 @@ def evaluate(
     if is_text(metadata_of(model, description)):
         for option, value in (("--data", folder), ("--part", part), ("--header", header)):
             if value is not None:
-                raise ValueError(f"{option} is not of texts. Leave it out.")
+                raise ValueError(f"{option} is for rows; {model} is a model of text. Leave it out.")
         _evaluate_text(text_of(model, tensors, description), data)
         return
     if (table := table_of(model, tensors, description)) is not None:

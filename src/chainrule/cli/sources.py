@@ -73,10 +73,10 @@ class SourceData:
         """The rows to predict or to evaluate: the test part where there is one.
 
         Raises:
-            ValueError: if the test part is requested and there is none.
+            ValueError: if a part is requested and there is but one.
         """
-        if which == "test" and self.x_test is None:
-            raise ValueError(f"{self.name} has no test part. Leave --part out.")
+        if which is not None and self.x_test is None:
+            raise ValueError(f"{self.name} has no training and test part. Leave --part out.")
         if which == "train" or self.x_test is None:
             return self.x, self.y
         return self.x_test, self.y_test

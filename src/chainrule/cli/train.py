@@ -424,7 +424,8 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
                    holds train and test, these hold the classes' folders
     FILE.txt       text in UTF-8, for --model gpt and word2vec
 
-    Labels of classes are any whole numbers; realmlp takes text, too.
+    Labels of classes in .csv and .npz files are whole numbers; realmlp
+    takes text, too.
 
     Ctrl-C ends the training; the model trained so far is saved.
     """

@@ -184,7 +184,8 @@ class _TextTable:
 
         pandas refuses rows that are longer than the first, so where that one has the right
         length none makes up for a shorter one. False where that can't be told from the
-        delimiters alone, for quotes may hold some.
+        delimiters alone: quotes may hold some, and pandas may leave out a line that ends with
+        a carriage return alone.
         """
         header = int(self.layout.header_lines > 0)
         expected = len(self.layout.names) - 1
@@ -194,7 +195,7 @@ class _TextTable:
         delimiter, found = ord(self.layout.delimiter), 0
         self._file.seek(0)
         while part := self._file.read(_PART):
-            if b'"' in part:
+            if b'"' in part or part.count(b"\r") != part.count(b"\r\n"):
                 return False
             found += int(np.count_nonzero(np.frombuffer(part, np.uint8) == delimiter))
         return found == (header + rows) * expected

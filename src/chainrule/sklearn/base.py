@@ -125,8 +125,8 @@ def weights_of_rows(
         largest = float(weights.max())
         if len(weights) * largest > np.finfo(weights.dtype).max:
             raise ValueError(
-                f"sample_weight goes up to {largest:g}: the sum of the weights is not finite. "
-                "Divide them by the largest"
+                f"the weights of rows (sample_weight times class_weight) go up to {largest:g}: "
+                "their sum is not finite. Divide them by the largest"
             )
     return weights
 

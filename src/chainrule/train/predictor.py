@@ -55,7 +55,7 @@ class NetworkPredictor:
         known = self._known.get((x.shape, x.dtype)) if x.__class__ is np.ndarray else None
         if known is not None:
             plans, dtype = known
-            rows = _in_order(x) if x.dtype == dtype else _converted(x, dtype)
+            rows = _contiguous(x) if x.dtype == dtype else _converted(x, dtype)
             if _core.are_finite(rows):
                 return _answers(plans, [rows])
         data = checked_rows_of_inputs(self._graphs, x)
@@ -116,8 +116,8 @@ class _Plan:
             self._idle.append(step)
 
 
-def _in_order(array: Array) -> Array:
-    """The array, or a copy if its elements do not lie side by side, or not aligned."""
+def _contiguous(array: Array) -> Array:
+    """The array, or a copy if its elements do not lie side by side or are not aligned."""
     return np.ascontiguousarray(array) if array.flags.aligned else np.array(array, order="C")
 
 
@@ -138,13 +138,13 @@ def _parts(rows: int) -> Iterator[int]:
 def _answers(plans: Sequence[_Plan], arrays: Sequence[Array]) -> Any:
     """The outputs of plans, each for the rows that follow, joined."""
     if len(plans) == 1:
-        return plans[0].answer([_in_order(array) for array in arrays])
+        return plans[0].answer([_contiguous(array) for array in arrays])
     total = sum(plan.rows for plan in plans)
     whole: list[Array] = []
     start = 0
     for plan in plans:
         rows = slice(start, start + plan.rows)
-        outputs = plan.answer([_in_order(array[rows]) for array in arrays])
+        outputs = plan.answer([_contiguous(array[rows]) for array in arrays])
         parts = list(leaves(outputs))
         whole = whole or [np.empty((total, *part.shape[1:]), part.dtype) for part in parts]
         for array, part in zip(whole, parts, strict=True):

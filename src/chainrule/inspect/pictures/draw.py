@@ -117,7 +117,7 @@ def draw(
             f"direction is one of {', '.join(map(repr, DIRECTIONS))}, not {direction!r}"
         )
     patterns = _patterns(open)
-    row = checks.integer("row", row)
+    row = checks.integer("row", row, 0)
     trace = _trace(what)
     if data is not None and not isinstance(what, (Module, CapturedGraph)):
         raise TypeError(

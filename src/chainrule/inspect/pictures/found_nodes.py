@@ -179,7 +179,7 @@ def nodes_of(
 
 
 def _family_of(tensor: Tensor, level: int, *, is_leaf: bool, is_given: bool) -> str:
-    """The colour of a node's box."""
+    """The family of a node, which gives its box a colour."""
     if level == 1 or tensor.origin is not None:
         return "gradient"
     if not is_leaf and tensor.operation is not None:

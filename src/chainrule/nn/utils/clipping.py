@@ -71,28 +71,32 @@ def get_total_norm(
         5.0
     """
     found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    return _in_dtype_of(found, _wide_norm(found, norm_type, error_if_nonfinite))
+    norm = _in_dtype_of(found, _wide_norm(found, norm_type))
+    if error_if_nonfinite:
+        _check_finite(norm, norm_type)
+    return norm
 
 
-def _wide_norm(tensors: Sequence[Tensor], norm_type: float, error_if_nonfinite: bool) -> Tensor:
+def _wide_norm(tensors: Sequence[Tensor], norm_type: float) -> Tensor:
     """As `get_total_norm`, in float64."""
     order = float(norm_type)
     if not order > 0:
         raise ValueError(f"norm_type is positive, got {norm_type}")
     with no_grad():
-        norm = norm_of([x.detach() for x in tensors], order)
-    if error_if_nonfinite:
-        if norm.is_symbolic:
-            raise SymbolicError(
-                "error_if_nonfinite asks for the value of the norm, which is not known while a "
-                "step is captured; leave it out: the gradients then become NaN"
-            )
-        if not math.isfinite(norm.item()):
-            raise NonFiniteError(
-                f"the norm of order {order:g} of the gradients is {norm.item()}, so it can't scale "
-                "them; lower the learning rate, or look for the operation that made it"
-            )
-    return norm
+        return norm_of([x.detach() for x in tensors], order)
+
+
+def _check_finite(norm: Tensor, norm_type: float) -> None:
+    if norm.is_symbolic:
+        raise SymbolicError(
+            "error_if_nonfinite asks for the value of the norm, which is not known while a step is "
+            "captured; leave it out: the gradients then become NaN"
+        )
+    if not math.isfinite(norm.item()):
+        raise NonFiniteError(
+            f"the norm of order {float(norm_type):g} of the gradients is {norm.item()}, so it can't "
+            "scale them; lower the learning rate, or look for the operation that made it"
+        )
 
 
 def _in_dtype_of(tensors: Sequence[Tensor], norm: Tensor) -> Tensor:
@@ -136,7 +140,9 @@ def clip_grad_norm_(
     """
     found = _with_gradients(parameters)
     grads: list[Tensor] = [p.grad for p in found]  # type: ignore[misc]
-    norm = _wide_norm(grads, norm_type, error_if_nonfinite)
+    norm = _wide_norm(grads, norm_type)
+    if error_if_nonfinite:
+        _check_finite(norm, norm_type)
     clip_grads_with_norm_(found, max_norm, norm)
     return _in_dtype_of(grads, norm)
 

@@ -38,8 +38,8 @@ class Schedule(Constructed):
     added later keeps its own rate.
 
     Where the formula is near 0 a small rate may belong to a huge base. So the base rises no higher
-    than the rate that the group had before all schedules, except in a `chainable` schedule: a rate
-    above that holds for one step, and so does one that belongs to a base below 0.
+    than it was, or than the rate that the group had before all schedules, except in a `chainable`
+    schedule: a rate above that holds for one step, and so does one that belongs to a base below 0.
 
     Args:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.
@@ -292,6 +292,13 @@ class Schedule(Constructed):
                 )
         for group, lr in zip(self._groups(), state_dict["lrs"], strict=True):
             group.check(self.parameter, lr)
+        before = self.t, self.base_lrs
+        try:
+            self.t = int(state_dict["t"])
+            self.base_lrs = [float(lr) for lr in state_dict["base_lrs"]]
+            self.scalars(self.t)
+        finally:
+            self.t, self.base_lrs = before
 
 
 def check_keys(state_dict: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
