@@ -380,3 +380,10 @@ def test_methods_are_the_functions(name):
     with np.errstate(all="ignore"):
         found, expected = getattr(x, name)(*others), getattr(cr, name)(x, *others)
     np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
+def test_finite_numbers_of_nan_to_num_keep_no_graph_without_gradients():
+    w = cr.Parameter([1.0, 2.0])
+    with cr.no_grad():
+        assert not cr.nan_to_num(w).requires_grad
+    assert cr.grad(cr.nan_to_num(w).sum(), w).tolist() == [1.0, 1.0]

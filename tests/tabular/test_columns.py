@@ -179,6 +179,8 @@ def test_times_and_durations_are_read_from_text():
         read = pd.read_csv(io.StringIO(written.to_csv(index=False)))
         assert isinstance(read["time"][0], str)
         np.testing.assert_array_equal(columns.transform(read)["numbers"], expected)
+    long = columns.transform(times.astype(object).assign(long="999999999 days"))["numbers"]
+    assert (long[:, 1] == 999_999_999).all()  # more microseconds than int64 holds
     hours = times.assign(time=[24 * v for v in [0, 0.5, 0.25, 0.75, 0]])
     assert columns.transform(hours)["numbers"][:, 0].tolist() == [0, 12, 6, 18, 0]
     for name, value, held in (
@@ -187,6 +189,7 @@ def test_times_and_durations_are_read_from_text():
         ("time", "noon", "times"),
         ("time", datetime.timedelta(1), "times"),
         ("long", "PT3H", "durations"),
+        ("long", "0:60", "durations"),
         ("days", "days", "durations"),
         ("long", datetime.time(3), "durations"),
     ):

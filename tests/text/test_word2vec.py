@@ -159,6 +159,7 @@ def test_words_of_one_topic_are_near_each_other(sg, monkeypatch):
         (lambda: text.Word2Vec(sg=2), ValueError, "sg is 1"),
         (lambda: text.Word2Vec(window=0), ValueError, "window"),
         (lambda: text.Word2Vec(alpha=0), ValueError, "alpha"),
+        (lambda: text.Word2Vec(workers=10**6), ValueError, "workers"),
         (lambda: text.Word2Vec(seed=-1), ValueError, "seed"),
         (lambda: text.Word2Vec(seed=2**64), ValueError, "seed"),
         (lambda: text.Word2Vec().fit("to be"), TypeError, "a sentence is a list of words"),

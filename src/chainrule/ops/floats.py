@@ -232,7 +232,7 @@ def nan_to_num(
     value = x.node().value
     are_numbers = all(n is None or isinstance(n, (int, float)) for n in (nan, posinf, neginf))
     if are_numbers and value is not None and np.isfinite(value).all():
-        return x.node()
+        return x * 1.0 if x.requires_grad else as_tensor(value)
     largest = float(np.finfo(x.dtype).max)
     x = where(isnan(x), nan, x)
     x = where(equal(x, np.inf), largest if posinf is None else posinf, x)

@@ -99,7 +99,7 @@ def check_expansion(
 
 
 def is_gzipped(file: BinaryIO) -> bool:
-    """Whether a file is one of gzip, whatever its name. It stands at its start, before and after."""
+    """Whether a file is one of gzip, whatever its name. It is at its start before and after."""
     start = file.read(2)
     file.seek(0)
     return start == b"\x1f\x8b"

@@ -47,7 +47,7 @@ def _of_process() -> int:
         return _threads
     variables = getattr(os.environ, "_data", None)  # undecoded: this is asked before every run
     given = os.environ.get(_VARIABLE) if variables is None or _KEY in variables else None
-    return _checked_threads(given, _VARIABLE) if given else _usable_cpus()
+    return checked_threads(given, _VARIABLE) if given else _usable_cpus()
 
 
 def set_num_threads(threads: int | None) -> None:
@@ -70,7 +70,7 @@ def set_num_threads(threads: int | None) -> None:
     """
     global _threads, _numpy_is_held
     _threads = (
-        None if threads is None else _checked_threads(checks.count("threads", threads), "threads")
+        None if threads is None else checked_threads(checks.count("threads", threads), "threads")
     )
     for library in _numpy_libraries():
         first = _first_numbers.setdefault(library.filepath, library.num_threads)
@@ -134,7 +134,8 @@ def _numpy_libraries() -> list[Any]:
     return [library for library in found if "scipy_openblas32" not in library.filepath]
 
 
-def _checked_threads(given: int | str, name: str) -> int:
+def checked_threads(given: int | str, name: str) -> int:
+    """A number of threads; raises ValueError for one out of range."""
     try:
         threads = int(given)
     except ValueError:

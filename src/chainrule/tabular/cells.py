@@ -33,7 +33,7 @@ _OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
 _ISO_DATE = re.compile(f"({_DATE}(?:[T ]{_TIME}(?= ?{_OFFSET}$|Z?$))?)(?:Z| ?{_OFFSET})?")
 _QUANTITY = re.compile(  # of time, as "18:30", "3 days" or pandas' "-1 days +23:59:00"
     r"(?:([-+]?[0-9]{1,9}) days?(?:$|,? \+?(?=[0-9])))?"
-    r"(?:([0-9]{1,9}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?)?"
+    r"(?:([0-9]{1,9}):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,9}))?)?)?"
 )
 _DIGITS = re.compile(r"[-+]?[0-9]{1,400}")
 _DAY = 86_400_000_000
@@ -461,6 +461,8 @@ def _quantity(text: str, wanted: Wanted | None) -> float | None:
 
 
 def _days(value: Any) -> float:
+    if isinstance(value, datetime.timedelta):
+        return value / datetime.timedelta(1)
     return float(np.timedelta64(value, "us").astype(np.int64)) / _DAY
 
 

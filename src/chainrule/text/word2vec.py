@@ -18,7 +18,7 @@ from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Embedding, Module
 from chainrule.ops import concatenate, equal, full, less, logical_not, maximum, softplus, where
 from chainrule.optim import SGD
-from chainrule.system.threads import ThreadShare
+from chainrule.system.threads import ThreadShare, checked_threads
 from chainrule.text.sampling import AliasTable, Examples, examples, kept_shares
 from chainrule.text.vectors import WordVectors
 from chainrule.text.vocabulary import Vocabulary
@@ -171,7 +171,9 @@ class Word2Vec:
                 f"ns_exponent is from -{_LARGEST_EXPONENT} to {_LARGEST_EXPONENT}, got "
                 f"{ns_exponent}"
             )
-        self.workers = None if workers is None else checks.count("workers", workers)
+        if workers is not None:
+            workers = checked_threads(checks.count("workers", workers), "workers")
+        self.workers = workers
         self.seed = checks.seed(seed)
         self.losses: list[float] = []
 

@@ -50,7 +50,8 @@ def get_total_norm(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """The norm of all elements of the Tensors as one vector: a scalar of their dtype.
+    """The norm of all elements of the Tensors as one vector: a scalar of their dtype, or of
+    float32 where that is narrower.
 
     It is summed up in float64, so that the squares of large float32 numbers do not overflow.
 
@@ -94,8 +95,8 @@ def _check_finite(norm: Tensor, norm_type: float) -> None:
         )
     if not math.isfinite(norm.item()):
         raise NonFiniteError(
-            f"the norm of order {float(norm_type):g} of the gradients is {norm.item()}, so it can't "
-            "scale them; lower the learning rate, or look for the operation that made it"
+            f"the norm of order {float(norm_type):g} of the gradients is {norm.item()}, so it "
+            "can't scale them; lower the learning rate, or look for the operation that made it"
         )
 
 
