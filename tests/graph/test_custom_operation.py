@@ -1,6 +1,7 @@
 """Operations of a user's own: what they may do, and what is said of their mistakes."""
 
 import copy
+import functools
 import pickle
 
 import numpy as np
@@ -84,6 +85,32 @@ def test_the_reference_backend_runs_it():
 def test_the_native_core_refuses_it():
     with pytest.raises(UnsupportedError, match=r"cube_root .*of your own.*'reference'"):
         cr.compile(cube_root)(np.ones(2))
+
+
+def test_operations_of_one_name_are_several():
+    def times(factor):
+        return cr.custom_operation(infer=lambda x, by: x)(lambda x, by: x * factor * by[0])
+
+    with pytest.raises(UnsupportedError, match="of your own"):
+        cr.compile(lambda x: times(2.0)(x, by=[1.0, 2.0]))(np.ones(2))
+    network = cr.capture(lambda x: times(2.0)(x, by=[1.0]) + times(3.0)(x, by=[1.0]), np.ones(2))
+    assert network(np.ones(2)).tolist() == [5.0, 5.0]
+    step = cr.compile(
+        lambda x: times(2.0)(x, by=[1.0]) + times(3.0)(x, by=[1.0]), backend="reference"
+    )
+    assert step(np.ones(2)).tolist() == [5.0, 5.0]
+
+
+def test_a_compiled_function_notices_other_rules():
+    factor = [1.0]
+    doubled = doubling(lambda g, y, x: factor[0] * g, infer=lambda x: x)
+    w = cr.Parameter([1.0, 1.0])
+    gradient = cr.compile(lambda: cr.grad(doubled(w).sum(), w), backend="reference")
+    assert gradient().tolist() == [1.0, 1.0]
+    factor[0] = 5.0
+    assert gradient().tolist() == [5.0, 5.0]
+    doubled.differentiable(lambda g, y, x: 2.0 * g)
+    assert gradient().tolist() == [2.0, 2.0]
 
 
 def test_a_model_with_it_is_copied_pickled_and_looked_at():
@@ -199,6 +226,8 @@ def test_names_and_arguments_that_can_not_be():
     for function in (tanh, constant):
         with pytest.raises(ValueError, match="give the function another name"):
             cr.custom_operation(function)
+    with pytest.raises(TypeError, match="a function with a name"):
+        cr.custom_operation(functools.partial(np.power, 2.0))
     with pytest.raises(TypeError, match="scale is a Tensor"):
         scores(np.ones((3, 2)), np.ones(2), scale=cr.tensor(2.0))
     with pytest.raises(AssertionError, match=r"no samples .*check_gradient"):

@@ -116,6 +116,9 @@ def test_buffers_that_the_call_changes():
     functional_call(layer, {"running_mean": mean}, x)
     np.testing.assert_allclose(mean, [0.2, 0.4], rtol=1e-6)
     assert layer.running_mean.tolist() == [0.0, 0.0]
+    state = layer.state_dict()
+    assert functional_call(layer, state, x).tolist() == layer(x).tolist()
+    assert state["num_batches_tracked"] == 1 and layer.num_batches_tracked.item() == 2
     with pytest.raises(TypeError, match=r"running statistics are Buffers.*Make them"):
         functional_call(layer, {"running_mean": cr.zeros(2)}, x)
 

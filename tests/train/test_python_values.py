@@ -480,6 +480,7 @@ def test_a_value_that_is_only_set_is_allowed_and_says_what_it_is_afterwards(loop
     for one in (model, *twins):
         for read in (
             one.aux.item,
+            one.aux.backward,
             lambda one=one: one.aux * 2,
             lambda one=one: np.asarray(one.seen),
         ):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.graph.custom_operation import CustomOperation
 from chainrule.graph.operation import operations
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
@@ -153,8 +154,8 @@ def shared(value: Value, known: dict[Any, Value]) -> Value:
     key: Any
     if value.fill is not None:
         key = ("fill", value.fill, np.signbit(value.fill), value.shape, value.dtype)
-    elif value.kind in LEAVES:
-        return value
+    elif value.kind in LEAVES or isinstance(value.node.operation, CustomOperation):
+        return value  # operations of a user's own may share their names
     else:
         key = (
             value.kind,

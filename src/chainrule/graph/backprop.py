@@ -115,8 +115,8 @@ def _pruned(outputs: Iterable[Tensor], targets: Iterable[Tensor]) -> PrunedGraph
     pruned: PrunedGraph = {}
     for variable in sorted(with_ancestors(outputs), key=_by_age):
         edges = []
-        has_graph = variable.requires_grad and not variable._is_made_leaf
-        if has_graph or not any(parent.requires_grad for parent in variable.inputs):
+        has_graph = variable.requires_grad or not any(p.requires_grad for p in variable.inputs)
+        if has_graph and not variable._is_made_leaf:
             # else the variable was built inside no_grad(), or is not differentiable
             edges = [(variable, i) for i, parent in enumerate(variable.inputs) if parent in pruned]
         if edges or variable in wanted or variable.state in wanted:

@@ -24,6 +24,11 @@ class CustomOperation(Operation):
     """An operation that `custom_operation` makes. It is called as a function."""
 
     def __init__(self, forward: Callable[..., Any], infer: Infer | None) -> None:
+        if not isinstance(getattr(forward, "__name__", None), str):
+            raise TypeError(
+                f"custom_operation takes a function with a name, as `def` makes it, got "
+                f"{type(forward).__name__}"
+            )
         if forward.__name__ in (*operations, *_OF_LEAVES):
             raise ValueError(
                 f"{forward.__name__} is the name of one of chainrule's operations, which the "

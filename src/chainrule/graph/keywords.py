@@ -25,7 +25,7 @@ NOT_TAKEN = {
     "copy": (True, "the result is a new Tensor, and no one writes into x"),
     "size_average": (None, "for True it is reduction='mean', for False reduction='sum'"),
     "reduce": (None, "for False it is reduction='none'; for True leave it out"),
-    "generator": (None, "its numbers are drawn inside with chainrule.use_generator(generator):"),
+    "generator": (None, "call it inside `with chainrule.use_generator(generator):`"),
     "order": ("C", "elements are in row-major order; those of x.T are in the other one"),
 }
 """Arguments of NumPy's and PyTorch's functions that a function has not: the default, which changes

@@ -160,11 +160,11 @@ OURS = {
     "scatter_add": "cr.add_along_axis(x, indices, values, axis), which returns a new Tensor",
     "scatter_reduce": "cr.add_along_axis(x, indices, values, axis), for sums",
     "index_select": "x.take(indices, axis)",
-    "index_add": "cr.add_along_axis(x, indices[:, None], rows, 0), which returns a new Tensor",
-    "index_put": "cr.put(x, places, values), with places in the raveled x; of rows "
+    "index_add": "cr.add_along_axis(x, indices[:, None], rows, 0), which returns a new matrix",
+    "index_put": "cr.put(x, places, values), with places in the raveled x; of a matrix "
     "cr.put_along_axis(x, indices[:, None], rows, 0); both return a new Tensor",
-    "index_fill": "cr.put_along_axis(x, indices[:, None], value, 0), which returns a new Tensor",
-    "index_copy": "cr.put_along_axis(x, indices[:, None], rows, 0), which returns a new Tensor",
+    "index_fill": "cr.put_along_axis(x, indices[:, None], value, 0), which returns a new matrix",
+    "index_copy": "cr.put_along_axis(x, indices[:, None], rows, 0), which returns a new matrix",
     "choose": "cr.take_along_axis(x, indices, axis)",
     "compress": "x[mask]",
     "extract": "x[mask]",

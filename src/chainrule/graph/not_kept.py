@@ -40,5 +40,11 @@ class NotKept(Tensor):
     def numpy(self, *, force: bool = False) -> Array:
         self._refuse()
 
+    def backward(self, *arguments: Any, **keywords: Any) -> None:
+        self._refuse()
+
+    def requires_grad_(self, *arguments: Any, **keywords: Any) -> NoReturn:
+        self._refuse()
+
     def __reduce__(self) -> Any:
         return NotKept, (self.shape, self.dtype, self.attribute, self.owner)

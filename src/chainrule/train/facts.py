@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from chainrule.graph.context import MISSING
+from chainrule.graph.custom_operation import CustomOperation
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
@@ -391,6 +392,11 @@ class Facts:
                 names = (*constants(vars(base)), *entries(vars(base)))
                 self._namespace(f"of {base.__name__}", vars(base), names)
 
+    def _custom_operation(self, operation: CustomOperation, what: str) -> None:
+        self.identities.append(id(operation))
+        read = ("rules", "_function", "_infer")
+        self._names(f"of the operation {operation.name}", vars(operation), read)
+
     def _namespace(self, what: str, names: Mapping[str, Any], read: tuple[str, ...]) -> None:
         """These names of a class or of a Python module, and those that a function names."""
         self._names(what, names, read)
@@ -469,6 +475,7 @@ _VISITS: tuple[tuple[Any, Visit], ...] = (
     ((list, tuple, deque), Facts._sequence),
     ((set, frozenset), Facts._set),
     (FunctionType, Facts._function),
+    (CustomOperation, Facts._custom_operation),
     (MethodType, Facts._method),
     (partial, Facts._partial),
     ((ContextVar, local), Facts._of_a_context),

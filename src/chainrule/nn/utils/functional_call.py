@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chainrule.graph.state import State
+from chainrule.graph.state import Buffer, State
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.module import Module
 
@@ -28,8 +28,8 @@ def functional_call(
     Args:
         module: what is called.
         parameter_and_buffer_dicts: by their names, as in `named_parameters`; or several such dicts.
-            For a buffer that the call changes, as batch normalisation does in training, give an
-            `nn.Buffer`, which takes the change.
+            A buffer that the call changes, as batch normalisation does in training, is an array,
+            as `state_dict` gives it, or an `nn.Buffer`, which takes the change.
         args: a tuple of arguments, or the only one.
         kwargs: arguments by name.
 
@@ -79,7 +79,8 @@ def _by_state(module: Module, given: Mapping[str, TensorLike]) -> dict[State, Te
                 f"{type(module).__name__} has no parameter or buffer {name!r}; it has "
                 f"{', '.join(states) or 'none'}"
             )
-        tensor = as_tensor(value)
+        of_state_dict = isinstance(states[name], Buffer) and not isinstance(value, Tensor)
+        tensor = Buffer(value) if of_state_dict else as_tensor(value)
         if new.setdefault(states[name], tensor) is not tensor:
             raise ValueError(
                 f"functional_call: {name} is tied to another name, for which another Tensor is "
