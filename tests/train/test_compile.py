@@ -236,3 +236,12 @@ def test_a_gradient_is_kept_where_a_call_makes_none():
     x.requires_grad_(False)
     cr.compile(lambda x: x.requires_grad_().sum())(x)
     assert x.grad.tolist() == [2, 4]
+
+
+def test_no_gradient_goes_through_what_is_made_a_leaf():
+    def gradient(x):
+        h = x * 2.0
+        h.requires_grad_()
+        return cr.grad((h * 3.0).sum() + x.sum(), x)
+
+    assert cr.compile(gradient)(cr.tensor([1.0, 2.0])).tolist() == [1.0, 1.0]
