@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import io
-import shutil
 from collections.abc import Iterable, Sequence
 from inspect import isfunction, signature
 from typing import Any
@@ -77,6 +76,8 @@ def aligned(rows: Iterable[Sequence[object]], *, left: bool = False) -> str:
 
 def printed(what: Any, width: int | None = None) -> str:
     """What rich prints, as text without colours; as wide as the terminal if there is no width."""
+    import shutil  # late, as rich: `import chainrule` is faster without
+
     from rich.console import Console
 
     if width is None:
