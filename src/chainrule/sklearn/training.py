@@ -18,6 +18,7 @@ from chainrule.graph.tensor import Array, Tensor
 from chainrule.sklearn.outputs import Outputs
 from chainrule.sklearn.solvers import set_learning_rate
 from chainrule.train import Callback, Trainer
+from chainrule.train.versions import Version
 
 _LEAST_LEARNING_RATE = 1e-6
 """Where learning_rate='adaptive' has divided to this, training ends."""
@@ -148,26 +149,33 @@ class LossOfOutputs:
     """The loss of a network's outputs for rows that are held out, without the penalty.
 
     Args:
-        loss: (outputs, targets, *, sample_weight) -> a scalar Tensor.
+        loss: (outputs, targets, *, sample_weight) -> a scalar Tensor; its attributes may change.
         outputs: such as come.
         validation: the rows.
     """
 
     def __init__(self, loss: Any, outputs: Array, validation: Validation) -> None:
+        self._loss = loss
         self._others = [validation.targets]
         if validation.weights is not None:
             self._others.append(validation.weights / validation.weights.mean())
+        self._version = Version([loss], gradients=False)
+        self._capture(outputs)
 
+    def _capture(self, outputs: Array) -> None:
         def compute(output: Tensor, target: Tensor, *weights: Tensor) -> Tensor:
             given = {"sample_weight": weights[0]} if weights else {}
-            return loss(output, target, **given)
+            return self._loss(output, target, **given)
 
-        with no_grad():
-            graph = capture(compute, outputs, *self._others)
+        with no_grad(), self._version.unchanged() as leftovers:
+            graph = leftovers.captured(lambda: capture(compute, outputs, *self._others))
+        self._number = self._version.number()
         self._step = NativeStep(graph, StateBlock(graph.reads), [1.0])
 
     def __call__(self, outputs: Array) -> float:
         """The loss; NaN where it is not finite."""
+        if self._version.number() != self._number:
+            self._capture(outputs)
         self._step.bind([outputs, *self._others])
         run = self._step.run(in_order(len(outputs)), 0, 1)
         return float(run.last[0]) if run.status == "ok" else np.nan
