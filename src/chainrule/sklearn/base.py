@@ -170,17 +170,28 @@ def has_held_out(X: Any, y: Any, sample_weight: Any) -> bool:
 def whole_or_not_at_all(fit: Method) -> Method:
     """A method of an estimator that, where it fails, leaves the attributes as they were.
 
-    An old network would else predict under the names of new classes or columns.
+    An old network would else predict under the names of new classes or columns. Lists that grow
+    while it trains, as `loss_curve_`, have their old elements again. What else an attribute holds
+    and training changes, as a network's states, is for the method to put back.
     """
 
     @wraps(fit)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = dict(vars(self))
+        attributes = vars(self)
+        before = dict(attributes)
+        lists = [
+            (value, list(value))
+            for name, value in before.items()
+            if name.endswith("_") and isinstance(value, list)
+        ]
         try:
             return fit(self, *args, **kwargs)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            for changed, elements in lists:
+                changed[:] = elements
+            attributes.update(before)  # no attribute is missing at any moment: others may predict
+            for name in attributes.keys() - before.keys():
+                del attributes[name]
             raise
 
     return cast(Method, wrapper)

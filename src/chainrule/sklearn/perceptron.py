@@ -38,9 +38,11 @@ from chainrule.sklearn.training import (
     StoppingRule,
     Validation,
     as_it_is,
+    has_failed,
     restore,
     state_of,
     warn_of_max_iter,
+    whole_network,
 )
 from chainrule.train import Trainer
 
@@ -173,7 +175,14 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         else:
             network.assign(self.coefs_, self.intercepts_)
         self._network = network
-        task = None
+        with whole_network(self):
+            self._train(X, y, weights, validation, incremental)
+        return self
+
+    def _train(
+        self, X: Any, y: Any, weights: Any, validation: Validation | None, incremental: bool
+    ) -> None:
+        network, task = self._network, None
         if not incremental and hasattr(self, "_skl_callbacks"):
             task = FitTask(self, X, y, weights, self.max_iter)
         if self.solver == "lbfgs":
@@ -188,7 +197,6 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             )
         if task is not None:
             task.finish()
-        return self
 
     def _check_parts(self, incremental: bool, has_held_out: bool) -> None:
         """Raise ValueError for parts that do not go together."""
@@ -303,7 +311,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         incremental: bool,
     ) -> None:
         model = self._network.model
-        if not incremental or not hasattr(self, "_optimizer"):
+        if not incremental or not hasattr(self, "_optimizer") or has_failed(self._trainer):
             self._begin_training(model)
         trainer = self._trainer
         if self.early_stopping and validation is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,9 @@ from chainrule.train.versions import Version
 
 _LEAST_LEARNING_RATE = 1e-6
 """Where learning_rate='adaptive' has divided to this, training ends."""
+
+_FAILED = "failed"
+"""The reason for which a Trainer has stopped that is not gone on with."""
 
 
 class Validation(NamedTuple):
@@ -199,6 +203,28 @@ def warn_of_max_iter(max_iter: int) -> None:
         ConvergenceWarning,
         stacklevel=2,
     )
+
+
+@contextmanager
+def whole_network(estimator: Any) -> Iterator[None]:
+    """Put the network's states back if the training within fails.
+
+    The optimizer's are not kept: a later `partial_fit` begins with a new one.
+    """
+    network, trainer = estimator._network, getattr(estimator, "_trainer", None)
+    before = state_of(network.model)
+    try:
+        yield
+    except BaseException:
+        restore(network.model, before)
+        if trainer is not None and getattr(estimator, "_trainer", None) is trainer:
+            trainer.stop(_FAILED)
+        raise
+
+
+def has_failed(trainer: Trainer) -> bool:
+    """Whether a training by it has failed: its optimizer is not that of the network put back."""
+    return trainer.state.stop_reason == _FAILED
 
 
 def state_of(model: Any) -> dict[str, Array]:
