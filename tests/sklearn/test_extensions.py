@@ -173,7 +173,8 @@ def test_a_scorer_is_given_the_estimator_as_it_is(make):
         some = estimator.predict(rows[:5])
         np.testing.assert_allclose(some, estimator.predict(rows)[:5], rtol=1e-9)
         if make is classifier:
-            np.exp(estimator.predict_log_proba(rows)).sum(axis=1)
+            sums = np.exp(estimator.predict_log_proba(rows)).sum(axis=1)
+            np.testing.assert_allclose(sums, 1)
         seen.append((estimator.coefs_[0], estimator.alpha, type(estimator)))
         return estimator.score(rows, y)
 

@@ -19,12 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
 from chainrule.sklearn.base import check_present, has_held_out, seed_from, weights_of_rows
-from chainrule.sklearn.batches import (
-    DenseBatches,
-    dense_if_small,
-    make_batches,
-    orders,
-)
+from chainrule.sklearn.batches import DenseBatches, dense_if_small, make_batches, orders
 from chainrule.sklearn.epochs import fit_epochs, needs_fit, train_epochs
 from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
@@ -154,6 +149,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         *,
         incremental: bool = False,
     ) -> Any:
+        vars(self).pop("_known", None)  # of what a scorer has kept
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         hidden = widths_of(self.hidden_layer_sizes)
         self._check_parts(incremental, has_held_out=held_out[0] is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.sklearn.outputs import Outputs
+from chainrule.sklearn.outputs import Outputs, predicting_backend
 from chainrule.sklearn.solvers import set_learning_rate
 from chainrule.train import Callback, Trainer
 from chainrule.train.versions import Version
@@ -186,13 +187,36 @@ class LossOfOutputs:
 
 
 def as_it_is(estimator: Any, X: Any, output: Array) -> Any:
-    """An estimator in its training, for a scorer, with its outputs for the rows X."""
+    """An estimator in its training, for a scorer, with its outputs for the rows X.
+
+    It takes rows like X: filled, and without names of columns. Since a scorer may keep it, its
+    network and lists are its own. By name a scorer is scikit-learn's, which just predicts X: it
+    gets the network that is trained, as a copy would take longer than a short epoch.
+    """
     found = object.__new__(type(estimator))
-    vars(found).update(vars(estimator))
+    attributes = {
+        name: list(value) if name.endswith("_") and isinstance(value, list) else value
+        for name, value in vars(estimator).items()
+        if name not in ("feature_names_in_", "_trainer", "_optimizer")
+    }
+    vars(found).update(attributes, allow_nan=False, n_features_in_=X.shape[1], _known=(X, output))
     network = estimator._network
-    found.coefs_, found.intercepts_ = network.coefs(), network.intercepts()
-    found._known = X, output
+    if isinstance(estimator.scoring, str):
+        found.coefs_, found.intercepts_ = network.coefs(), network.intercepts()
+    else:
+        vars(found).update(network_of_now(estimator))
     return found
+
+
+def network_of_now(estimator: Any) -> dict[str, Any]:
+    """The attributes by which a copy of an estimator predicts with the weights of now."""
+    network = copy.deepcopy(estimator._network)
+    return {
+        "coefs_": network.coefs(),
+        "intercepts_": network.intercepts(),
+        "_network": network,
+        "_backend": predicting_backend(network.model, estimator._objective(network)),
+    }
 
 
 def warn_of_max_iter(max_iter: int) -> None:
