@@ -15,6 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(201, 5))
+TWO = (X[:, 0] > 0).astype(int)
 THREE = np.digitize(X[:, 0] + X[:, 1], [-0.5, 0.5])
 NUMBER = X[:, 0] * X[:, 1] + X[:, 2]
 GIVEN = {"max_iter": 6, "batch_size": 100, "random_state": 0, "learning_rate_init": 0.02}
@@ -107,3 +108,36 @@ def test_a_fit_that_is_refused_takes_no_attribute_away():
     with pytest.raises(ValueError, match="not negative"):
         estimator.fit(X, THREE, -np.ones(len(X)))
     assert not taken & before
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_weights_whose_sum_is_not_finite(solver):
+    with pytest.raises(ValueError, match=r"up to 1e\+308: their sum is not finite"):
+        classifier(solver=solver).fit(X, THREE, sample_weight=np.full(len(X), 1e308))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_weights_below_0(make, solver):
+    with pytest.raises(ValueError, match=r"^sample_weight is -1\.0 at row \d: a weight is"):
+        make(solver=solver).fit(X, TWO, np.where(TWO, 1.0, -1.0))
+
+
+@pytest.mark.parametrize(
+    ("of_class", "weights", "match"),
+    [
+        ({0: -1.0, 1: 1.0}, None, r"^class_weight is -1\.0 at row \d: a weight is not negative"),
+        ({0: -1.0, 1: 1.0}, -np.ones(201), r"^sample_weight is -1\.0 at row 0"),
+        ({0: np.nan, 1: 1.0}, np.ones(201), r"^class_weight .*nan"),
+        ({0: 0.0, 1: 0.0}, np.ones(201), "^class_weight is 0 in all"),
+        (
+            {0: 1e200, 1: 1.0},
+            np.full(201, 1e200),
+            r"\(sample_weight times class_weight\) go up to inf",
+        ),
+        ({0: 0.0, 1: 1.0}, 1.0 - TWO, "^sample_weight times class_weight is 0 in all"),
+    ],
+)
+def test_class_weights_that_do_not_fit(of_class, weights, match):
+    with pytest.raises(ValueError, match=match):
+        classifier(class_weight=of_class).fit(X, TWO, weights)

@@ -116,12 +116,19 @@ def weights_of_rows(
     weights: Array | None = None
     if sample_weight is not None:
         weights = _check_sample_weight(sample_weight, X, dtype=dtype, copy=True)
-    if class_weight is not None:
-        of_class = compute_sample_weight(class_weight, y)
-        weights = of_class if weights is None else weights * of_class
-    if weights is not None:
         weights = checked_weights(weights, len(weights), weights.dtype, "sample_weight")
         check_some_weight(weights, "sample_weight")
+    if class_weight is not None:
+        of_class = compute_sample_weight(class_weight, y)
+        of_class = checked_weights(of_class, len(of_class), of_class.dtype, "class_weight")
+        check_some_weight(of_class, "class_weight")
+        if weights is None:
+            weights = of_class
+        else:
+            with np.errstate(over="ignore"):
+                weights = weights * of_class
+            check_some_weight(weights, "sample_weight times class_weight")
+    if weights is not None:
         largest = float(weights.max())
         if len(weights) * largest > np.finfo(weights.dtype).max:
             raise ValueError(
