@@ -149,7 +149,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         *,
         incremental: bool = False,
     ) -> Any:
-        vars(self).pop("_known", None)  # of what a scorer has kept
+        self.__dict__.pop("_known", None)  # of what a scorer has kept
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         hidden = widths_of(self.hidden_layer_sizes)
         self._check_parts(incremental, has_held_out=held_out[0] is not None)

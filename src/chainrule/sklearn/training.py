@@ -235,13 +235,13 @@ def whole_network(estimator: Any) -> Iterator[None]:
 
     The optimizer's are not kept: a later `partial_fit` begins with a new one.
     """
-    network, trainer = estimator._network, getattr(estimator, "_trainer", None)
-    before = state_of(network.model)
+    model, trainer = estimator._network.model, estimator.__dict__.get("_trainer")
+    before = state_of(model)
     try:
         yield
     except BaseException:
-        restore(network.model, before)
-        if trainer is not None and getattr(estimator, "_trainer", None) is trainer:
+        restore(model, before)
+        if trainer is not None and estimator.__dict__.get("_trainer") is trainer:
             trainer.stop(_FAILED)
         raise
 
