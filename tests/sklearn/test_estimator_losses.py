@@ -67,6 +67,33 @@ def test_a_loss_that_is_given_is_left_as_it_is(make, loss):
     assert vars(loss) == before and joblib.hash(loss) == hashed
 
 
+class Scaled(nn.Module):
+    scale = 1.0
+
+    def forward(self, input, target):
+        return self.scale * nn.functional.mse_loss(input, target)
+
+
+class Annealing(cr.Callback):
+    def __init__(self, loss):
+        self.loss = loss
+
+    def on_epoch_end(self, trainer, record):
+        self.loss.scale *= 0.5
+
+
+def test_a_loss_may_change_from_epoch_to_epoch():
+    given = {"X_val": X, "y_val": NUMBER}
+    plain = regressor(loss=Scaled(), learning_rate_init=1e-9).fit(X, NUMBER, **given)
+    loss = Scaled()
+    annealed = regressor(loss=loss, learning_rate_init=1e-9, callbacks=[Annealing(loss)])
+    annealed.fit(X, NUMBER, **given)
+    shares = 0.5 ** np.arange(len(plain.loss_curve_))
+    for name in ("loss_curve_", "validation_loss_curve_"):
+        expected = shares * getattr(plain, name)
+        np.testing.assert_allclose(getattr(annealed, name), expected, rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("loss", "y", "match"),
     [

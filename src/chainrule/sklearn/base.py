@@ -116,12 +116,19 @@ def weights_of_rows(
     weights: Array | None = None
     if sample_weight is not None:
         weights = _check_sample_weight(sample_weight, X, dtype=dtype, copy=True)
-    if class_weight is not None:
-        of_class = compute_sample_weight(class_weight, y)
-        weights = of_class if weights is None else weights * of_class
-    if weights is not None:
         weights = checked_weights(weights, len(weights), weights.dtype, "sample_weight")
         check_some_weight(weights, "sample_weight")
+    if class_weight is not None:
+        of_class = compute_sample_weight(class_weight, y)
+        of_class = checked_weights(of_class, len(of_class), of_class.dtype, "class_weight")
+        check_some_weight(of_class, "class_weight")
+        if weights is None:
+            weights = of_class
+        else:
+            with np.errstate(over="ignore"):
+                weights = weights * of_class
+            check_some_weight(weights, "sample_weight times class_weight")
+    if weights is not None:
         largest = float(weights.max())
         if len(weights) * largest > np.finfo(weights.dtype).max:
             raise ValueError(
@@ -170,17 +177,28 @@ def has_held_out(X: Any, y: Any, sample_weight: Any) -> bool:
 def whole_or_not_at_all(fit: Method) -> Method:
     """A method of an estimator that, where it fails, leaves the attributes as they were.
 
-    An old network would else predict under the names of new classes or columns.
+    An old network would else predict under the names of new classes or columns. Lists that grow
+    while it trains, as `loss_curve_`, have their old elements again. What else an attribute holds
+    and training changes, as a network's states, is for the method to put back.
     """
 
     @wraps(fit)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = dict(vars(self))
+        attributes = vars(self)
+        before = dict(attributes)
+        lists = [
+            (value, list(value))
+            for name, value in before.items()
+            if name.endswith("_") and isinstance(value, list)
+        ]
         try:
             return fit(self, *args, **kwargs)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            for changed, elements in lists:
+                changed[:] = elements
+            attributes.update(before)  # no attribute is missing at any moment: others may predict
+            for name in attributes.keys() - before.keys():
+                del attributes[name]
             raise
 
     return cast(Method, wrapper)

@@ -229,6 +229,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
 
         With `early_stopping` and X_val each call validates. From the call on after which the score
         has not become better for more than `n_iter_no_change` calls, the best weights are kept.
+        After a call that failed in its training, the next one begins with a new optimizer.
 
         Args:
             X, y, sample_weight, X_val, y_val, sample_weight_val: as of `fit`.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-from chainrule.sklearn.outputs import predicting_backend
+from chainrule.sklearn.training import network_of_now
 from chainrule.train import Callback, Trainer
 
 try:
@@ -62,11 +61,4 @@ class FitTask(Callback):
         self._fit.call_on_fit_task_end(**self._given, reconstruction_attributes=self._attributes)
 
     def _attributes(self) -> dict[str, Any]:
-        """What makes a copy of the estimator one that predicts with the weights of now."""
-        network = copy.deepcopy(self._estimator._network)
-        return {
-            "coefs_": network.coefs(),
-            "intercepts_": network.intercepts(),
-            "_network": network,
-            "_backend": predicting_backend(network.model, self._estimator._objective(network)),
-        }
+        return network_of_now(self._estimator)

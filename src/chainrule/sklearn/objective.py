@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,10 +112,13 @@ class Objective(Module):
 
     alpha = RunTimeNumber(checks.not_negative)
     _alpha: HyperParameter
+    loss: Any
 
     def __init__(self, loss: Any, layers: Sequence[Linear], alpha: float) -> None:
         super().__init__()
-        self.loss = copy.deepcopy(loss) if isinstance(loss, Module) else loss
+        if isinstance(loss, Module):  # registered without a name and a path: it is its user's
+            self._modules["loss"] = loss
+        object.__setattr__(self, "loss", loss)
         self.layers: Any = ModuleList(layers if alpha else ())
         self.alpha = alpha
 

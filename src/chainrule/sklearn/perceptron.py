@@ -19,12 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
 from chainrule.sklearn.base import check_present, has_held_out, seed_from, weights_of_rows
-from chainrule.sklearn.batches import (
-    DenseBatches,
-    dense_if_small,
-    make_batches,
-    orders,
-)
+from chainrule.sklearn.batches import DenseBatches, dense_if_small, make_batches, orders
 from chainrule.sklearn.epochs import fit_epochs, needs_fit, train_epochs
 from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
@@ -38,9 +33,11 @@ from chainrule.sklearn.training import (
     StoppingRule,
     Validation,
     as_it_is,
+    has_failed,
     restore,
     state_of,
     warn_of_max_iter,
+    whole_network,
 )
 from chainrule.train import Trainer
 
@@ -152,6 +149,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         *,
         incremental: bool = False,
     ) -> Any:
+        self.__dict__.pop("_known", None)  # of what a scorer has kept
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         hidden = widths_of(self.hidden_layer_sizes)
         self._check_parts(incremental, has_held_out=held_out[0] is not None)
@@ -173,7 +171,14 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         else:
             network.assign(self.coefs_, self.intercepts_)
         self._network = network
-        task = None
+        with whole_network(self):
+            self._train(X, y, weights, validation, incremental)
+        return self
+
+    def _train(
+        self, X: Any, y: Any, weights: Any, validation: Validation | None, incremental: bool
+    ) -> None:
+        network, task = self._network, None
         if not incremental and hasattr(self, "_skl_callbacks"):
             task = FitTask(self, X, y, weights, self.max_iter)
         if self.solver == "lbfgs":
@@ -188,7 +193,6 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             )
         if task is not None:
             task.finish()
-        return self
 
     def _check_parts(self, incremental: bool, has_held_out: bool) -> None:
         """Raise ValueError for parts that do not go together."""
@@ -303,7 +307,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         incremental: bool,
     ) -> None:
         model = self._network.model
-        if not incremental or not hasattr(self, "_optimizer"):
+        if not incremental or not hasattr(self, "_optimizer") or has_failed(self._trainer):
             self._begin_training(model)
         trainer = self._trainer
         if self.early_stopping and validation is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +17,16 @@ from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.sklearn.outputs import Outputs
+from chainrule.sklearn.outputs import Outputs, predicting_backend
 from chainrule.sklearn.solvers import set_learning_rate
 from chainrule.train import Callback, Trainer
+from chainrule.train.versions import Version
 
 _LEAST_LEARNING_RATE = 1e-6
 """Where learning_rate='adaptive' has divided to this, training ends."""
+
+_FAILED = "failed"
+"""The reason for which a Trainer has stopped that is not gone on with."""
 
 
 class Validation(NamedTuple):
@@ -148,39 +154,69 @@ class LossOfOutputs:
     """The loss of a network's outputs for rows that are held out, without the penalty.
 
     Args:
-        loss: (outputs, targets, *, sample_weight) -> a scalar Tensor.
+        loss: (outputs, targets, *, sample_weight) -> a scalar Tensor; its attributes may change.
         outputs: such as come.
         validation: the rows.
     """
 
     def __init__(self, loss: Any, outputs: Array, validation: Validation) -> None:
+        self._loss = loss
         self._others = [validation.targets]
         if validation.weights is not None:
             self._others.append(validation.weights / validation.weights.mean())
+        self._version = Version([loss], gradients=False)
+        self._capture(outputs)
 
+    def _capture(self, outputs: Array) -> None:
         def compute(output: Tensor, target: Tensor, *weights: Tensor) -> Tensor:
             given = {"sample_weight": weights[0]} if weights else {}
-            return loss(output, target, **given)
+            return self._loss(output, target, **given)
 
-        with no_grad():
-            graph = capture(compute, outputs, *self._others)
+        with no_grad(), self._version.unchanged() as leftovers:
+            graph = leftovers.captured(lambda: capture(compute, outputs, *self._others))
+        self._number = self._version.number()
         self._step = NativeStep(graph, StateBlock(graph.reads), [1.0])
 
     def __call__(self, outputs: Array) -> float:
         """The loss; NaN where it is not finite."""
+        if self._version.number() != self._number:
+            self._capture(outputs)
         self._step.bind([outputs, *self._others])
         run = self._step.run(in_order(len(outputs)), 0, 1)
         return float(run.last[0]) if run.status == "ok" else np.nan
 
 
 def as_it_is(estimator: Any, X: Any, output: Array) -> Any:
-    """An estimator in its training, for a scorer, with its outputs for the rows X."""
+    """An estimator in its training, for a scorer, with its outputs for the rows X.
+
+    It takes rows like X: filled, and without names of columns. Since a scorer may keep it, its
+    network and lists are its own. By name a scorer is scikit-learn's, which just predicts X: it
+    gets the network that is trained, as a copy would take longer than a short epoch.
+    """
     found = object.__new__(type(estimator))
-    vars(found).update(vars(estimator))
+    attributes = {
+        name: list(value) if name.endswith("_") and isinstance(value, list) else value
+        for name, value in vars(estimator).items()
+        if name not in ("feature_names_in_", "_trainer", "_optimizer")
+    }
+    vars(found).update(attributes, allow_nan=False, n_features_in_=X.shape[1], _known=(X, output))
     network = estimator._network
-    found.coefs_, found.intercepts_ = network.coefs(), network.intercepts()
-    found._known = X, output
+    if isinstance(estimator.scoring, str):
+        found.coefs_, found.intercepts_ = network.coefs(), network.intercepts()
+    else:
+        vars(found).update(network_of_now(estimator))
     return found
+
+
+def network_of_now(estimator: Any) -> dict[str, Any]:
+    """The attributes by which a copy of an estimator predicts with the weights of now."""
+    network = copy.deepcopy(estimator._network)
+    return {
+        "coefs_": network.coefs(),
+        "intercepts_": network.intercepts(),
+        "_network": network,
+        "_backend": predicting_backend(network.model, estimator._objective(network)),
+    }
 
 
 def warn_of_max_iter(max_iter: int) -> None:
@@ -191,6 +227,28 @@ def warn_of_max_iter(max_iter: int) -> None:
         ConvergenceWarning,
         stacklevel=2,
     )
+
+
+@contextmanager
+def whole_network(estimator: Any) -> Iterator[None]:
+    """Put the network's states back if the training within fails.
+
+    The optimizer's are not kept: a later `partial_fit` begins with a new one.
+    """
+    model, trainer = estimator._network.model, estimator.__dict__.get("_trainer")
+    before = state_of(model)
+    try:
+        yield
+    except BaseException:
+        restore(model, before)
+        if trainer is not None and estimator.__dict__.get("_trainer") is trainer:
+            trainer.stop(_FAILED)
+        raise
+
+
+def has_failed(trainer: Trainer) -> bool:
+    """Whether a training by it has failed: its optimizer is not that of the network put back."""
+    return trainer.state.stop_reason == _FAILED
 
 
 def state_of(model: Any) -> dict[str, Array]:
