@@ -48,8 +48,6 @@ class Labels:
         ['no', 'yes']
     """
 
-    is_sparse = False  # of pickles from before the attribute
-
     def __init__(self, y: Any) -> None:
         try:
             found = type_of_target(y, input_name="y")
