@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+import unittest.mock
 import uuid
 import warnings
 from time import perf_counter
@@ -154,6 +155,23 @@ def flattened():
     yield from ([1.0], [2.0])
 
 
+class Countdown:
+    """An iterator that does not like to be asked for attributes."""
+
+    def __init__(self, start):
+        self.left = start
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.left -= 1
+        return self.left
+
+    def __getattr__(self, name):
+        raise RuntimeError(f"there is no {name}")
+
+
 ITERATORS = {
     "list": lambda: iter([1.0, 2.0, 3.0]),
     "range": lambda: iter(range(1, 4)),
@@ -164,6 +182,7 @@ ITERATORS = {
     "enumerate": lambda: (i + x for i, x in enumerate([1.0, 2.0, 3.0])),
     "generator": counted,
     "yield from": lambda: (x for part in flattened() for x in part),
+    "class": lambda: map(float, Countdown(9)),
     "batches": lambda: (x.sum() for x, _ in cr.data.batches(X, X, 2)),
     "loader": lambda: map(np.sum, iter(cr.data.DataLoader(X, batch_size=2))),
 }
@@ -220,6 +239,19 @@ def test_an_iterator_that_is_advanced_outside_or_not_at_all(tmp_path):
             assert step(X).item() == 16.0
             next(made)
             assert log.tell() == 9, number  # captured once
+
+
+def test_a_mock_is_no_iterator():
+    mock = unittest.mock.MagicMock()
+
+    @cr.compile
+    def step(x):
+        mock(1)
+        return x * 2
+
+    np.testing.assert_array_equal(step(X).numpy(), 2 * X)
+    step(X)
+    mock.assert_called_once_with(1)
 
 
 def test_names_that_only_look_like_a_clock_are_not():

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
+from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.signature import signature
+from chainrule.errors import SymbolicError
 from chainrule.graph.context import MISSING
 from chainrule.graph.not_kept import NotKept
 from chainrule.graph.tensor import Tensor
 
-Graph = TypeVar("Graph")
+_MOST_CAPTURES = 4
+"""Where each capture differs from the one before it, as random numbers that NumPy draws do, the
+attributes are not the reason."""
 
 
 class Leftovers:
@@ -18,7 +24,9 @@ class Leftovers:
 
     They are allowed where they are only kept to be looked at. But where a later call would read
     them, the graph would know no more than what it read at the capture. So a `NotKept`, which
-    refuses to be read, takes their place, and the function is captured once more.
+    refuses to be read, takes their place, and the function is captured once more. Where it then
+    does something else, as it may find an attribute set that was None, its first call differs from
+    the later ones, and no graph stands for both.
 
     Attributes:
         before: the attributes of the modules before the capture.
@@ -26,7 +34,8 @@ class Leftovers:
 
     def __init__(self, modules: Iterable[Any] = ()) -> None:
         self.before: dict[Any, dict[str, Any]] = {}
-        self._is_second = False
+        self._kept: dict[tuple[Any, str], NotKept] = {}
+        self._captures: list[Any] = []
         for module in modules:
             self.watch(module)
 
@@ -35,33 +44,57 @@ class Leftovers:
         if module not in self.before:
             self.before[module] = dict(vars(module))
 
-    def take(self) -> bool:
-        """Put a `NotKept` in place of each; whether the function shall be captured once more."""
+    def take(self, content: Callable[[], Any]) -> bool:
+        """Put a `NotKept` in place of each; whether the function shall be captured once more.
+
+        Args:
+            content: gives what has been captured, to be compared.
+
+        Raises:
+            SymbolicError: if the first call would differ from later ones.
+        """
+        captures, is_new = self._captures, self._replace()
+        if not (is_new or captures):
+            return False
+        captures.append(content())
+        is_settled = len(captures) > 1 and captures[-1] == captures[-2]
+        if (is_new or not is_settled) and len(captures) < _MOST_CAPTURES:
+            return True
+        if is_settled and captures[-1] != captures[0]:
+            names = ", ".join([str(kept.name) for kept in self._kept.values()])
+            raise SymbolicError(
+                f"a later call would compute otherwise than the first one, as {names} is set then, "
+                "and the graph is the same at every call. Make it a chainrule.Buffer, which is "
+                "there from the first call on, or set the attribute before"
+            )
+        return False
+
+    def _replace(self) -> bool:
+        """Put a `NotKept` in place of each; whether there are new ones."""
         is_new = False
         for module, before in self.before.items():
             for name, value in vars(module).items():
                 if not _is_symbolic(value) or isinstance(value, NotKept):
                     continue
-                held, spec = before.get(name), (value.shape, value.dtype)
+                held = self._kept.get((module, name), before.get(name))
+                spec = value.shape, value.dtype
                 if not isinstance(held, NotKept):
                     is_new = True
                 if not isinstance(held, NotKept) or (held.shape, held.dtype) != spec:
                     held = NotKept(*spec, name, type(module).__name__)
-                vars(module)[name] = held
-        is_second, self._is_second = self._is_second, True
-        return is_new and not is_second
+                self._kept[module, name] = vars(module)[name] = held
+        return is_new
 
-    def captured(self, capture: Callable[[], Graph]) -> Graph:
+    def captured(self, capture: Callable[[], CapturedGraph]) -> CapturedGraph:
         """The graph that `capture` makes; nothing is left if it fails.
 
         Raises:
-            SymbolicError: if a later call would read what it leaves.
+            SymbolicError: if a later call would read what it leaves, or differ from the first.
         """
         try:
             graph = capture()
-            if self.take():
+            while self.take(partial(signature, graph, id, is_whole=True)):
                 graph = capture()
-                self.take()
         except BaseException:
             self.set_back()
             raise

@@ -16,11 +16,13 @@ import numpy as np
 from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph, StateRecorder, recorded, recorded_graph
 from chainrule.compiler.leftovers import Leftovers, set_back
+from chainrule.compiler.signature import frozen, signature
 from chainrule.errors import SymbolicError
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import MISSING
 from chainrule.graph.state import UNKEPT, HyperParameter, State
 from chainrule.graph.tensor import Tensor, next_serial
+from chainrule.trees import map_leaves
 
 Attribute = tuple[Any, str]
 """(module, name) of an attribute."""
@@ -74,6 +76,28 @@ class Recording(NamedTuple):
     left: dict[State, Tensor | Output | None]
     modes: dict[Attribute, Any]
     modes_before: dict[Attribute, Any]
+
+    def content(self) -> Any:
+        """What equals the content of another recording, if both functions did the same."""
+        owners: dict[State | None, State] = {argument: s for s, argument in self.found.items()}
+
+        def place(state: State) -> Any:
+            if state in owners:
+                return "gradient", place(owners[state])
+            return state.name if isinstance(state, Argument) else id(state)
+
+        def leaf(value: Any) -> Any:
+            if isinstance(value, State):
+                return place(value)
+            return frozen(value.value if isinstance(value, Tensor) else value, is_whole=True)
+
+        return (
+            signature(self.graph, place, is_whole=True),
+            map_leaves(leaf, self.result),
+            [(place(state), argument is None) for state, argument in self.found.items()],
+            [(place(state), map_leaves(leaf, grad)) for state, grad in self.left.items()],
+            [(id(module), name, leaf(value)) for (module, name), value in self.modes.items()],
+        )
 
 
 class Output(NamedTuple):

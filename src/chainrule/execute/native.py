@@ -445,7 +445,7 @@ class NativeStep:
 
 def _plan_of(graph: CapturedGraph, block: StateBlock) -> Plan:
     """The plan of a graph: that of an equal one, where there was one lately."""
-    key = signature(graph, block)
+    key = signature(graph, block.offset)
     plan = _plans.get(key) if key is not None else None
     if plan is None:
         with interrupts_held() as interrupts, collector_held(), interrupts.let_through():

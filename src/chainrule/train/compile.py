@@ -93,9 +93,11 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
         ValueError: for an unknown backend.
         SymbolicError: at a call, for what no graph holds, with the line and the remedy: a branch on
             a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object,
-            `next` of an iterator from outside, an attribute of a module that carries a Tensor from
-            one call to the next, which is a `Buffer`'s work. Weights, optimisers and gradients are
-            as before then.
+            `next` of an iterator from outside whose position Python shows, an attribute of a module
+            that carries a Tensor from one call to the next, which is a `Buffer`'s work, or that
+            lets the first call differ, as by `if self.h is None`. Weights, optimisers and gradients
+            are as before then. Python shows no position of some, as of `itertools.tee`,
+            `iter(function, end)` and `array.flat`: what `next` of those gives is a constant.
         UnsupportedError: at a call, for an operation without a native kernel.
 
     Example:
@@ -248,7 +250,7 @@ class CompiledFunction:
                 for (owner, name), value in recording.modes_before.items():
                     setattr(owner, name, value)
                 _refuse_changes(before, positions)
-                if leftovers.take():
+                if leftovers.take(recording.content):
                     raise CaptureAgain
         except BaseException:
             for state, requires_grad in frozen:

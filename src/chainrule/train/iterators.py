@@ -7,8 +7,10 @@ import io
 from collections.abc import Iterable, Iterator
 from itertools import count
 from operator import is_, length_hint
-from types import FrameType
+from types import FrameType, GeneratorType
 from typing import Any, NamedTuple
+
+from chainrule.train.user_code import foreign_attributes
 
 
 class Position(NamedTuple):
@@ -44,21 +46,26 @@ def position(what: str, iterator: Iterator[Any]) -> Position:
         if id(value) in seen or not isinstance(value, (Iterator, tuple, FrameType)):
             continue
         seen.add(id(value))
-        left.append(getattr(value, "gi_frame", None))  # once it is read, it is a referent, too
-        left += getattr(value, "__dict__", {}).values()
+        if type(value) is GeneratorType:
+            left.append(value.gi_frame)  # once it is read, it is a referent, too
+        left += foreign_attributes(value).values()
         left += gc.get_referents(value)
         if isinstance(value, FrameType):
             numbers.append(value.f_lasti)
         elif isinstance(value, count):
             numbers.append(repr(value))
-        elif hasattr(value, "__length_hint__"):
+        elif hasattr(type(value), "__length_hint__"):
             numbers.append(length_hint(value, -1))
     return Position(what, iterator, parts, numbers)
 
 
 def is_iterator(kind: type) -> bool:
-    """Whether objects of a class give items one after another, and are no files."""
-    return issubclass(kind, Iterator) and not issubclass(kind, io.IOBase)
+    """Whether objects of a class give items one after another, and are no files.
+
+    A mock has the methods of everything, and changes where it is called.
+    """
+    is_other = issubclass(kind, io.IOBase) or kind.__module__ == "unittest.mock"
+    return issubclass(kind, Iterator) and not is_other
 
 
 def moved(positions: Iterable[Position]) -> str:
