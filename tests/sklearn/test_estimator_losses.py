@@ -6,30 +6,16 @@ import pytest
 pytest.importorskip("sklearn.neural_network")
 joblib = pytest.importorskip("joblib")
 
+from estimator_cases import NUMBER, SEVERAL, THREE, TWO, X, classifier, regressor  # noqa: E402
 from sklearn.metrics import mean_pinball_loss  # noqa: E402
 from sklearn.model_selection import GridSearchCV  # noqa: E402
 
 import chainrule as cr  # noqa: E402
 from chainrule import nn  # noqa: E402
-from chainrule.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-rng = np.random.default_rng(0)
-X = rng.normal(size=(201, 5))  # batches of 100 leave one row
-TWO = (X[:, 0] > 0).astype(int)
-THREE = np.digitize(X[:, 0] + X[:, 1], [-0.5, 0.5])
-SEVERAL = np.stack([X[:, 0] > 0, X[:, 1] > 0, X[:, 2] > 0], axis=1).astype(int)
-NUMBER = X[:, 0] * X[:, 1] + X[:, 2]
-GIVEN = {"max_iter": 6, "batch_size": 100, "random_state": 0, "learning_rate_init": 0.02}
-
-
-def classifier(**parameters):
-    return MLPClassifier((8, 8)).set_params(**GIVEN | parameters)
-
-
-def regressor(**parameters):
-    return MLPRegressor(hidden_layer_sizes=(8, 8)).set_params(**GIVEN | parameters)
+rng = np.random.default_rng(1)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

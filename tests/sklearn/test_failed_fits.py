@@ -7,26 +7,12 @@ import pytest
 
 pytest.importorskip("sklearn.neural_network")
 
+from estimator_cases import NUMBER, THREE, TWO, X, classifier, regressor
+
 import chainrule as cr
 from chainrule import nn
-from chainrule.sklearn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-rng = np.random.default_rng(0)
-X = rng.normal(size=(201, 5))
-TWO = (X[:, 0] > 0).astype(int)
-THREE = np.digitize(X[:, 0] + X[:, 1], [-0.5, 0.5])
-NUMBER = X[:, 0] * X[:, 1] + X[:, 2]
-GIVEN = {"max_iter": 6, "batch_size": 100, "random_state": 0, "learning_rate_init": 0.02}
-
-
-def classifier(**parameters):
-    return MLPClassifier((8, 8)).set_params(**GIVEN | parameters)
-
-
-def regressor(**parameters):
-    return MLPRegressor(hidden_layer_sizes=(8, 8)).set_params(**GIVEN | parameters)
 
 
 class Fails(cr.Callback):
