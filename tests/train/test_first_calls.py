@@ -149,3 +149,41 @@ def test_equal_calls_pass_with_all_optimisers(kind, accumulate):
     model[3].h = None
     trainer = cr.Trainer(model, nn.MSELoss(), optimizer, accumulate=accumulate)
     trainer.fit(X, Y, epochs=2, batch_size=4, progress=False)
+
+
+def test_an_eager_call_between_costs_no_capture_and_leaves_no_old_value(monkeypatch):
+    captured = []
+    names = cr.train.compile.__globals__
+    record = names["record"]
+    monkeypatch.setitem(names, "record", lambda *a: captured.append(1) or record(*a))
+    model = Kept(lambda is_first, y: y)
+    step = cr.compile(lambda x: model(x).sum())
+    for _ in range(3):
+        wanted = model(X)
+        np.testing.assert_allclose(step(X).numpy(), wanted.numpy().sum(), rtol=1e-5)
+        with pytest.raises(cr.SymbolicError, match="h of Kept has no value"):
+            model.h.numpy()
+    assert len(captured) == 2
+    model(X[:4])  # of another shape, which the function might ask for
+    step(X)
+    assert len(captured) == 4
+    model.eval()
+    model.linear.bias = None
+    wanted = model(X).numpy().sum()
+    np.testing.assert_allclose(step(X).numpy(), wanted, rtol=1e-4)
+
+
+def test_what_a_later_call_does_not_set_stays_as_the_user_set_it():
+    class Once(Kept):
+        def forward(self, x):
+            y = self.linear(x)
+            if self.h is None:
+                self.h = y
+            return y
+
+    model = Once()
+    step = cr.compile(lambda x: model(x))
+    step(X)
+    model.h = cr.zeros(8, 1)
+    step(X)
+    assert model.h.tolist() == [[0.0]] * 8

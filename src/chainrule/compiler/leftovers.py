@@ -30,11 +30,13 @@ class Leftovers:
 
     Attributes:
         before: the attributes of the modules before the capture.
+        kept: what has taken the place of each that the last capture has set, by (module, name).
     """
 
     def __init__(self, modules: Iterable[Any] = ()) -> None:
         self.before: dict[Any, dict[str, Any]] = {}
-        self._kept: dict[tuple[Any, str], NotKept] = {}
+        self.kept: dict[tuple[Any, str], NotKept] = {}
+        self._ever_kept: dict[tuple[Any, str], NotKept] = {}
         self._captures: list[Any] = []
         for module in modules:
             self.watch(module)
@@ -61,7 +63,7 @@ class Leftovers:
         if (is_new or not is_settled) and len(captures) < _MOST_CAPTURES:
             return True
         if is_settled and captures[-1] != captures[0]:
-            names = ", ".join([str(kept.name) for kept in self._kept.values()])
+            names = ", ".join([str(kept.name) for kept in self._ever_kept.values()])
             raise SymbolicError(
                 f"a later call would compute otherwise than the first one, as {names} is set then, "
                 "and the graph is the same at every call. Make it a chainrule.Buffer, which is "
@@ -71,18 +73,19 @@ class Leftovers:
 
     def _replace(self) -> bool:
         """Put a `NotKept` in place of each; whether there are new ones."""
-        is_new = False
+        is_new, self.kept = False, {}
         for module, before in self.before.items():
             for name, value in vars(module).items():
                 if not _is_symbolic(value) or isinstance(value, NotKept):
                     continue
-                held = self._kept.get((module, name), before.get(name))
+                held = self._ever_kept.get((module, name), before.get(name))
                 spec = value.shape, value.dtype
                 if not isinstance(held, NotKept):
                     is_new = True
                 if not isinstance(held, NotKept) or (held.shape, held.dtype) != spec:
                     held = NotKept(*spec, name, type(module).__name__)
-                self._kept[module, name] = vars(module)[name] = held
+                self.kept[module, name] = vars(module)[name] = held
+        self._ever_kept |= self.kept
         return is_new
 
     def captured(self, capture: Callable[[], CapturedGraph]) -> CapturedGraph:
@@ -115,6 +118,19 @@ def set_back(module: Any, name: str, before: Any) -> None:
             delattr(module, name)
     else:
         setattr(module, name, before)
+
+
+def put_in_place(kept: dict[tuple[Any, str], NotKept]) -> dict[tuple[Any, str], Tensor]:
+    """Let each replace a Tensor alike that was set since, as by an eager call; those replaced."""
+    replaced = {}
+    for (module, name), stand_in in kept.items():
+        held = vars(module).get(name)
+        if type(held) is not Tensor or held.value is None:
+            continue
+        if (held.shape, held.dtype) == (stand_in.shape, stand_in.dtype):
+            replaced[module, name] = held
+            vars(module)[name] = stand_in
+    return replaced
 
 
 @contextmanager

@@ -16,11 +16,12 @@ import numpy as np
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CaptureAgain
 from chainrule.compiler.elementwise import UnsupportedError
-from chainrule.compiler.leftovers import Leftovers
+from chainrule.compiler.leftovers import Leftovers, put_in_place
 from chainrule.compiler.recording import Argument, Output, Recording, record
 from chainrule.errors import SymbolicError
 from chainrule.graph.compiled_results import compiled_result
 from chainrule.graph.context import local
+from chainrule.graph.not_kept import NotKept
 from chainrule.graph.state import UNKEPT, State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.random import current_generator
@@ -283,8 +284,8 @@ class CompiledFunction:
                 RuntimeWarning,
                 stacklevel=5,
             )
-        return _Variant(recording, Facts([*static, *used]), [*static, *used], modes, runner,
-                        stand_ins, given)  # fmt: skip
+        return _Variant(recording, leftovers.kept, Facts([*static, *used]), [*static, *used], modes,
+                        runner, stand_ins, given)  # fmt: skip
 
 
 class _Variant:
@@ -293,6 +294,7 @@ class _Variant:
     def __init__(
         self,
         recording: Recording,
+        kept: dict[tuple[Any, str], NotKept],
         facts: Facts,
         roots: list[Any],
         modes: dict[tuple[Any, str], Any],
@@ -300,6 +302,7 @@ class _Variant:
         stand_ins: list[Argument],
         given: Sequence[Any],
     ) -> None:
+        self._kept = kept
         self._facts = facts
         self._roots = roots
         self._modes = modes
@@ -323,12 +326,17 @@ class _Variant:
 
     def is_still_right(self, given: Sequence[Any]) -> bool:
         """As `fits`, where what has changed is compared by value."""
+        if not self._finds_gradients(given):
+            return False
         if not self._facts.hold():
+            replaced = put_in_place(self._kept)
             now = Facts(self._roots)
             if not now.equals(self._facts):
+                for (module, name), held in replaced.items():
+                    vars(module)[name] = held
                 return False
             self._facts = now
-        return self._finds_gradients(given)
+        return True
 
     def _finds_gradients(self, given: Sequence[Any]) -> bool:
         """Whether the gradients that are read are there, or not, as they were at the capture."""
