@@ -64,7 +64,8 @@ def explained(path: str, asked: Asked, letters: Any) -> Explanation:
         name, asked.folder, saved.trained_on, header=asked.header, with_target=True
     )
     output.say_notice(found)
-    x, y = found.part("train" if asked.part is None and asked.data is None else asked.part)
+    is_open = asked.part is None and asked.data is None and found.x_test is not None
+    x, y = found.part("train" if is_open else asked.part)
     if y is None:
         raise ValueError(f"{name} lacks the targets, without which there is no loss to explain.")
     _check_row(name, asked.row, len(x))
