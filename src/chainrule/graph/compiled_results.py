@@ -6,22 +6,29 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from chainrule.graph.operation import Operation, no_flops
+from chainrule.graph.operation import Operation, Spec, no_flops
 from chainrule.graph.tensor import Array, Tensor
 
 
 def _compiled(parameters: Array) -> Array:
-    """Never called: the results have their values."""
+    """All that a compiled function did to compute a result, which has its value: never called."""
     raise NotImplementedError
 
 
-class _NotKept(Operation):
+class _Compiled(Operation):
     """Stands for all that a compiled function did to compute a result. No graph is built of it."""
 
-    def __init__(self) -> None:  # it is in no registry
-        self.name = self.__name__ = "compiled"
-        self.forward, self.flops = _compiled, no_flops
-        self.rules, self.joint_rule, self.limits = (), None, {}
+    def __init__(self) -> None:
+        super().__init__(
+            "compiled",
+            lambda parameters: Spec(parameters.shape, parameters.dtype),
+            _compiled,
+            lambda random: [],
+            flops=no_flops,
+        )
+
+    def _register(self) -> None:
+        """It is in no registry: nobody computes with it."""
 
     def __reduce__(self) -> Any:
         return "NOT_KEPT"
@@ -30,7 +37,7 @@ class _NotKept(Operation):
         raise without_graph(node)
 
 
-NOT_KEPT = _NotKept()
+NOT_KEPT = _Compiled()
 
 _PLAIN: dict[str, Any] = {}
 _PARAMETERS = Tensor(np.zeros((), np.float32), requires_grad=True)
