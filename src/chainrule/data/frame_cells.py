@@ -137,6 +137,14 @@ def holds_text(column: Any) -> bool:
     return is_text(column) and any(isinstance(value, str) for value in column.dropna().unique())
 
 
+def by_text(column: Any) -> Any:
+    """A column of texts as categories, in the order in which they first appear."""
+    import pandas as pd
+
+    codes, categories = pd.factorize(column)
+    return pd.Series(pd.Categorical.from_codes(codes, categories), column.index)
+
+
 def as_written(labels: Any, column: Any) -> Any:
     """Labels as the file has them; None where they are text, whole numbers, or True and False.
 
