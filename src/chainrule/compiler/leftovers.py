@@ -11,7 +11,7 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.signature import signature
 from chainrule.errors import SymbolicError
 from chainrule.graph.context import MISSING
-from chainrule.graph.not_kept import NotKept
+from chainrule.graph.leftover import Leftover
 from chainrule.graph.tensor import Tensor
 
 _MOST_CAPTURES = 4
@@ -23,7 +23,7 @@ class Leftovers:
     """The attributes of modules that a captured function sets to Tensors of its graph.
 
     They are allowed where they are only kept to be looked at. But where a later call would read
-    them, the graph would know no more than what it read at the capture. So a `NotKept`, which
+    them, the graph would know no more than what it read at the capture. So a `Leftover`, which
     refuses to be read, takes their place, and the function is captured once more. Where it then
     does something else, as it may find an attribute set that was None, its first call differs from
     the later ones, and no graph stands for both.
@@ -35,8 +35,8 @@ class Leftovers:
 
     def __init__(self, modules: Iterable[Any] = ()) -> None:
         self.before: dict[Any, dict[str, Any]] = {}
-        self.kept: dict[tuple[Any, str], NotKept] = {}
-        self._ever_kept: dict[tuple[Any, str], NotKept] = {}
+        self.kept: dict[tuple[Any, str], Leftover] = {}
+        self._ever_kept: dict[tuple[Any, str], Leftover] = {}
         self._captures: list[Any] = []
         for module in modules:
             self.watch(module)
@@ -47,7 +47,7 @@ class Leftovers:
             self.before[module] = dict(vars(module))
 
     def take(self, content: Callable[[], Any]) -> bool:
-        """Put a `NotKept` in place of each; whether the function shall be captured once more.
+        """Put a `Leftover` in place of each; whether the function shall be captured once more.
 
         Args:
             content: gives what has been captured, to be compared.
@@ -72,18 +72,18 @@ class Leftovers:
         return False
 
     def _replace(self) -> bool:
-        """Put a `NotKept` in place of each; whether there are new ones."""
+        """Put a `Leftover` in place of each; whether there are new ones."""
         is_new, self.kept = False, {}
         for module, before in self.before.items():
             for name, value in vars(module).items():
-                if not _is_symbolic(value) or isinstance(value, NotKept):
+                if not _is_symbolic(value) or isinstance(value, Leftover):
                     continue
                 held = self._ever_kept.get((module, name), before.get(name))
                 spec = value.shape, value.dtype
-                if not isinstance(held, NotKept):
+                if not isinstance(held, Leftover):
                     is_new = True
-                if not isinstance(held, NotKept) or (held.shape, held.dtype) != spec:
-                    held = NotKept(*spec, name, type(module).__name__)
+                if not isinstance(held, Leftover) or (held.shape, held.dtype) != spec:
+                    held = Leftover(*spec, name, type(module).__name__)
                 self.kept[module, name] = vars(module)[name] = held
         self._ever_kept |= self.kept
         return is_new
@@ -120,7 +120,7 @@ def set_back(module: Any, name: str, before: Any) -> None:
         setattr(module, name, before)
 
 
-def put_in_place(kept: dict[tuple[Any, str], NotKept]) -> dict[tuple[Any, str], Tensor]:
+def put_in_place(kept: dict[tuple[Any, str], Leftover]) -> dict[tuple[Any, str], Tensor]:
     """Let each replace a Tensor alike that was set since, as by an eager call; those replaced."""
     replaced = {}
     for (module, name), stand_in in kept.items():

@@ -20,7 +20,7 @@ from chainrule.compiler.signature import frozen, signature
 from chainrule.errors import SymbolicError
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import MISSING
-from chainrule.graph.state import UNKEPT, HyperParameter, State
+from chainrule.graph.state import UNKEPT_GRADIENT, HyperParameter, State
 from chainrule.graph.tensor import Tensor, next_serial
 from chainrule.trees import map_leaves
 
@@ -64,8 +64,8 @@ class Recording(NamedTuple):
         result: what the function returned, with an `Output` in place of each symbolic Tensor.
         found: for each State whose `.grad` was read before it was set what was found there: None,
             or the Argument that stands for it.
-        left: for each State whose `.grad` was set what it holds afterwards: None, `UNKEPT`, or the
-            `Output`.
+        left: for each State whose `.grad` was set what it holds afterwards: None,
+            `UNKEPT_GRADIENT`, or the `Output`.
         modes: the modes of modules that the function has set, with their values.
         modes_before: those before.
     """
@@ -150,7 +150,7 @@ class _FunctionRecorder(StateRecorder):
         if state not in self.gradients:
             held, argument = state._grad, None
             if held is not None:
-                spec = state if held is UNKEPT else held
+                spec = state if held is UNKEPT_GRADIENT else held
                 argument = Argument(spec, f"the gradient of {state.name or 'a parameter'}")
             self.found[state] = argument
             self.gradients[state] = None if argument is None else self.read(argument)
@@ -187,7 +187,7 @@ class _FunctionRecorder(StateRecorder):
         return {
             self.reads[argument]
             for state, argument in self.found.items()
-            if argument is not None and state._grad is UNKEPT
+            if argument is not None and state._grad is UNKEPT_GRADIENT
         }
 
 
@@ -246,7 +246,7 @@ def _recording(recorder: _FunctionRecorder, returned: Any) -> Recording:
         if grad is None or grad.value is not None:
             left[state] = grad
         elif is_used or (unkept and with_ancestors([grad]) & unkept):
-            left[state] = UNKEPT
+            left[state] = UNKEPT_GRADIENT
         else:
             left[state] = output(grad)
     if unkept:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
-from chainrule.graph.compiled_results import NOT_KEPT, is_compiled, without_graph
+from chainrule.graph.compiled_results import COMPILED, is_compiled, without_graph
 from chainrule.graph.context import Recorder, local
 from chainrule.graph.grad_table import GradTable
 from chainrule.graph.keywords import both_names
@@ -475,7 +475,7 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
             gradients = [grad_table[target]] if target in grad_table else []
         if not gradients:
             if lost is None:
-                lost = [v for v in with_ancestors(roots) if v.operation is NOT_KEPT]
+                lost = [v for v in with_ancestors(roots) if v.operation is COMPILED]
             if lost:
                 raise without_graph(lost[0])
             grads.append(functions["zeros_like"](target))

@@ -31,13 +31,13 @@ class _Compiled(Operation):
         """It is in no registry: nobody computes with it."""
 
     def __reduce__(self) -> Any:
-        return "NOT_KEPT"
+        return "COMPILED"
 
     def bprop(self, node: Tensor, index: int, grad_output: Tensor) -> NoReturn:
         raise without_graph(node)
 
 
-NOT_KEPT = _Compiled()
+COMPILED = _Compiled()
 
 _PLAIN: dict[str, Any] = {}
 _PARAMETERS = Tensor(np.zeros((), np.float32), requires_grad=True)
@@ -51,7 +51,7 @@ def compiled_result(value: Array, requires_grad: bool) -> Tensor:
     """
     tensor = Tensor(value, requires_grad)
     if requires_grad:
-        tensor.operation, tensor.inputs = NOT_KEPT, (_PARAMETERS,)
+        tensor.operation, tensor.inputs = COMPILED, (_PARAMETERS,)
     else:
         tensor.attributes = _PLAIN
     return tensor
@@ -59,7 +59,7 @@ def compiled_result(value: Array, requires_grad: bool) -> Tensor:
 
 def is_compiled(tensor: Tensor) -> bool:
     """Whether a compiled function returned the Tensor."""
-    return tensor.operation is NOT_KEPT or tensor.attributes is _PLAIN
+    return tensor.operation is COMPILED or tensor.attributes is _PLAIN
 
 
 def without_graph(result: Tensor) -> ValueError:

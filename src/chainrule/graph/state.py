@@ -25,7 +25,7 @@ from chainrule.graph.tensor import (
 
 _KINDS = "buif"  # each takes the values of those before it
 
-UNKEPT = Tensor(None, shape=(), dtype=np.dtype(np.float32))
+UNKEPT_GRADIENT = Tensor(None, shape=(), dtype=np.dtype(np.float32))
 """Stands in `.grad` for a gradient that a compiled function computed and did not keep."""
 
 
@@ -82,7 +82,7 @@ class State(Tensor):
         capture = local.context.capture
         if capture is not None:
             return capture.gradient(self)
-        if self._grad is UNKEPT:
+        if self._grad is UNKEPT_GRADIENT:
             raise SymbolicError(
                 f"the gradient of {self._label} was used up by the optimiser's step in a compiled "
                 "function, and is not kept. Return it from that function, or call zero_grad() "

@@ -21,8 +21,8 @@ from chainrule.compiler.recording import Argument, Output, Recording, record
 from chainrule.errors import SymbolicError
 from chainrule.graph.compiled_results import compiled_result
 from chainrule.graph.context import local
-from chainrule.graph.not_kept import NotKept
-from chainrule.graph.state import UNKEPT, State
+from chainrule.graph.leftover import Leftover
+from chainrule.graph.state import UNKEPT_GRADIENT, State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.random import current_generator
 from chainrule.system.collector import collector_held
@@ -294,7 +294,7 @@ class _Variant:
     def __init__(
         self,
         recording: Recording,
-        kept: dict[tuple[Any, str], NotKept],
+        kept: dict[tuple[Any, str], Leftover],
         facts: Facts,
         roots: list[Any],
         modes: dict[tuple[Any, str], Any],
@@ -310,7 +310,7 @@ class _Variant:
         self._result = _builder(recording.result)
         self._left = list(recording.left.items())
         self._found = [
-            (state, argument, argument is not None and state._grad is UNKEPT)
+            (state, argument, argument is not None and state._grad is UNKEPT_GRADIENT)
             for state, argument in recording.found.items()
         ]
         required = [isinstance(value, Tensor) and value.requires_grad for value in given]
@@ -344,7 +344,7 @@ class _Variant:
             stand_in._grad = given[i].grad
         for state, argument, is_unkept in self._found:
             held = state._grad
-            if (held is None) != (argument is None) or (held is UNKEPT) != is_unkept:
+            if (held is None) != (argument is None) or (held is UNKEPT_GRADIENT) != is_unkept:
                 return False
             if held is None or argument is None or is_unkept:
                 continue

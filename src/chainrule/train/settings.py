@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.graph.not_kept import NotKept
+from chainrule.graph.leftover import Leftover
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
@@ -31,7 +31,7 @@ _DEEPEST = 4
 
 _CODE = "code in Python "
 
-_NOT_KEPT = "set by every step"
+_SET_BY_STEPS = "set by every step"
 """Describes what a step leaves in a module to be looked at. It may have been anything before."""
 
 _LONGEST = 1000
@@ -83,7 +83,7 @@ def difference(saved: Any, mine: Any, where: str = "") -> str | None:
             place = where if is_code or name == "class" else f"{where}.{name}".lstrip(".")
             if name not in saved or name not in mine:
                 here, there = (d.get(name, "none") for d in (mine, saved))
-                if is_code or _NOT_KEPT in (here, there):  # code: of another Python
+                if is_code or _SET_BY_STEPS in (here, there):  # code: of another Python
                     continue
                 return f"{place} {_short(there)}; this Trainer has {_short(here)}"
             if found := difference(saved[name], mine[name], place):
@@ -92,7 +92,7 @@ def difference(saved: Any, mine: Any, where: str = "") -> str | None:
     if isinstance(saved, list) and isinstance(mine, list) and len(saved) == len(mine):
         pairs = enumerate(zip(saved, mine, strict=True))
         return next((d for i, (a, b) in pairs if (d := difference(a, b, f"{where}.{i}"))), None)
-    if _NOT_KEPT in (saved, mine):
+    if _SET_BY_STEPS in (saved, mine):
         return None
     if saved == mine and isinstance(saved, bool) == isinstance(mine, bool):
         return None
@@ -117,8 +117,8 @@ def _described(value: Any, depth: int = 0) -> Any:
         return value.__qualname__
     if isinstance(value, State):  # the checkpoint's arrays hold it
         return f"{value.dtype} {value.shape}"
-    if isinstance(value, NotKept):
-        return _NOT_KEPT
+    if isinstance(value, Leftover):
+        return _SET_BY_STEPS
     if isinstance(value, (np.ndarray, Tensor)):
         return _array(np.asarray(value))
     if isinstance(value, (FunctionType, MethodType, partial)):

@@ -10,7 +10,7 @@ from chainrule.errors import SymbolicError
 from chainrule.graph.tensor import Array, Tensor
 
 
-class NotKept(Tensor):
+class Leftover(Tensor):
     """What an attribute of a module is after a capture that has set it: a shape and a dtype.
 
     Args:
@@ -47,4 +47,4 @@ class NotKept(Tensor):
         self._refuse()
 
     def __reduce__(self) -> Any:
-        return NotKept, (self.shape, self.dtype, self.attribute, self.owner)
+        return Leftover, (self.shape, self.dtype, self.attribute, self.owner)
