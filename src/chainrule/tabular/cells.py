@@ -18,19 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import cells as texts
+from chainrule.tabular.date_texts import ORDERS, Order, moment, order_of
 
 Form: TypeAlias = Literal["numbers", "text", "dates"]
 
-Wanted: TypeAlias = Literal["numbers", "times", "durations", "text", "dates", "labels"]
+Wanted: TypeAlias = Literal["numbers", "times", "durations", "text", "labels"] | Order
 """How cells are to be read: "times" as hours, "durations" as days, which numbers may be, too; of
 "labels" no text says that one is missing."""
 
 Meaning: TypeAlias = Literal["text", "numbers", "booleans", "dates"]
 
-_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_TIME = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
-_OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
-_ISO_DATE = re.compile(f"({_DATE}(?:[T ]{_TIME}(?= ?{_OFFSET}$|Z?$))?)(?:Z| ?{_OFFSET})?")
 _QUANTITY = re.compile(  # of time, as "18:30", "3 days" or pandas' "-1 days +23:59:00"
     r"(?:([-+]?[0-9]{1,9}) days?(?:$|,? \+?(?=[0-9])))?"
     r"(?:([0-9]{1,9}):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,9}))?)?)?"
@@ -95,7 +92,7 @@ def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> 
     if are_numbers and kind in "iu":
         return _of_floats(values, place)
     is_other = kind in "bM" or (kind == "m" and wanted == "times")
-    if (are_numbers and is_other) or (wanted == "dates" and kind != "M"):
+    if (are_numbers and is_other) or (wanted in ORDERS and kind != "M"):
         if kind in "mM":
             values = values.astype(f"{kind}8[us]")  # of which Python has objects
         return of_objects(values.tolist(), place, wanted)
@@ -144,8 +141,8 @@ def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> C
     _check_kinds(kinds, present, place)
     if wanted in QUANTITIES:
         return _as_numbers(values, place, wanted)
-    if wanted == "dates":
-        return _as_dates(values, place)
+    if wanted in ORDERS:
+        return _as_dates(values, place, wanted)
     if kinds and all(issubclass(kind, _BOOLEANS) for kind in kinds):
         return Cells("text", _texts(values, missing), missing, "booleans", was="boolean")
     if wanted is not None:
@@ -169,8 +166,9 @@ def _as_numbers(values: list[Any], place: str, wanted: Wanted | None = "numbers"
     return _of_floats(np.array(found, np.float64), place)
 
 
-def _as_dates(values: list[Any], place: str) -> Cells:
-    return _of_times(_times([_date(value, place, row) for row, value in enumerate(values)]))
+def _as_dates(values: list[Any], place: str, order: Order = "dates") -> Cells:
+    found = [_date(value, place, row, order) for row, value in enumerate(values)]
+    return _of_times(_times(found))
 
 
 def _plain(value: Any) -> Any:
@@ -237,12 +235,14 @@ def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
         array = np.array([np.nan if v is None else found[v] for v in values], np.float64)
         whole = all(texts.whole(value.lstrip("-")) is not None for value in rest)
         return Cells("numbers", array, missing, is_whole=whole, was="text of numbers")
-    if rest and all(map(is_date, rest)):
-        times = {value: _moment(value) for value in rest}
-        return _of_times(_times([None if v is None else times[v] for v in values]))._replace(
-            was="text of dates"
-        )
-    return Cells("text", values, missing, was="text")
+    order = order_of(rest) if rest else None
+    if order is None:
+        return Cells("text", values, missing, was="text")
+    if order == "either":
+        return Cells("text", values, missing, was="text of dates, day or month first")
+    times = {value: moment(value, order) for value in rest}
+    moments = [None if v is None else times[v] for v in values]
+    return _of_times(_times(moments))._replace(was=f"text of {order}")
 
 
 def _number(value: Any, place: str, row: int, wanted: Wanted | None) -> float:
@@ -272,19 +272,19 @@ def _number(value: Any, place: str, row: int, wanted: Wanted | None) -> float:
     raise ValueError(_unfit(place, str(wanted), value, row))
 
 
-def _date(value: Any, place: str, row: int) -> np.datetime64 | None:
+def _date(value: Any, place: str, row: int, order: Order) -> np.datetime64 | None:
     """A cell of a column of dates; None where it is missing."""
     if is_missing(value):
         return None
     if isinstance(value, str):
         if texts.is_missing(value):
             return None
-        found = _moment(value)
+        found = moment(value, order)
         if found is not None:
             return found
     elif isinstance(value, _DATES):
         return _wall_time(value)
-    raise ValueError(_unfit(place, "dates", value, row))
+    raise ValueError(_unfit(place, order, value, row))
 
 
 def check_exact(cells: Cells, name: str) -> None:
@@ -302,9 +302,10 @@ def _unfit(place: str, wanted: str, value: Any, row: int) -> str:
     if isinstance(value, str):
         shown = f"text, as {shown}"
     remedy = texts.remedy(value) if isinstance(value, str) and wanted == "numbers" else None
+    given = "dates there, as 2026-12-31," if wanted in ORDERS else f"{wanted} there,"
     return (
         f"{place} held {wanted} in training and now holds {shown:.40} at row {row}. "
-        f"{remedy or f'Give {wanted} there, or a missing value'}"
+        f"{remedy or f'Give {given} or a missing value'}"
     )
 
 
@@ -318,17 +319,6 @@ def _infinite(place: str, row: int) -> str:
 def _times(values: list[np.datetime64 | None]) -> NDArray[Any]:
     never = np.datetime64("NaT", "us")
     return np.array([never if v is None else v for v in values], "datetime64[us]")
-
-
-def _moment(text: str) -> np.datetime64 | None:
-    """The wall time of a text, without its offset; None if it is no date."""
-    match = _ISO_DATE.fullmatch(text.strip())
-    if match is None:
-        return None
-    try:
-        return np.datetime64(match[1].replace(" ", "T")).astype("datetime64[us]")
-    except ValueError:  # no such day
-        return None
 
 
 def _of_integers(values: NDArray[Any]) -> Cells:
@@ -425,8 +415,8 @@ def canonical(text: str, meaning: Meaning) -> str:
     ('1', 'True', '1.0')
     """
     if meaning == "dates":
-        moment = _moment(text)
-        return text if moment is None else str(moment)
+        at = moment(text)
+        return text if at is None else str(at)
     if meaning == "booleans" and text.strip().lower() in ("true", "false"):
         return text.strip().capitalize()
     if meaning in ("numbers", "booleans"):
@@ -464,11 +454,6 @@ def _days(value: Any) -> float:
     if isinstance(value, datetime.timedelta):
         return value / datetime.timedelta(1)
     return float(np.timedelta64(value, "us").astype(np.int64)) / _DAY
-
-
-def is_date(text: str) -> bool:
-    """Whether a text is a date as ISO 8601 writes it, with or without a time."""
-    return _moment(text) is not None
 
 
 def to_text(cells: Cells) -> Cells:

@@ -61,7 +61,9 @@ class Columns:
     - *unused* columns are those without any values, constant ones, text that differs in nearly
       every row, and numbers of rows by the name of "id" or "index".
 
-    Text is read as numbers or as ISO dates where all of it is; an offset of a date is left out.
+    Text is read as numbers or as dates where all of it is; an offset of a date is left out. Dates
+    are written as 2026-12-31, 2026/12/31, 31.12.2026, 31 Dec 2026 or Dec 31, 2026, with or without
+    a time; as 12/31/2026 or 31/12/2026 where some date of the column tells which part is the month.
     Whole numbers of more than 53 bits stay text, and so does what is asked for as categorical. What
     a cell of a later table becomes depends on these decisions and on itself alone.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.data import cells as texts
 from chainrule.tabular.cells import EXACT, QUANTITIES, Cells, check_exact, to_numbers, to_text
+from chainrule.tabular.date_texts import ORDERS
 from chainrule.tabular.kinds import (
     CYCLES,
     MOST_ONE_HOT,
@@ -200,9 +201,10 @@ def _dates(cells: Cells, name: str) -> Dates:
     reason = f"{cells.was}: days since the first"
     if varying:
         reason += ", time of " + " and ".join(", ".join(varying).rsplit(", ", 1))
+    order = next(order for order in reversed(ORDERS) if cells.was.endswith(order))
     return Dates(
         name, reason + _of_missing(cells), float(days.min()), float(np.median(days)),
-        tuple(varying), bool(cells.missing.any()),
+        tuple(varying), bool(cells.missing.any()), order,
     )  # fmt: skip
 
 

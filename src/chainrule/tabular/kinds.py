@@ -20,6 +20,7 @@ from chainrule.tabular.cells import (
     canonical,
     check_exact,
 )
+from chainrule.tabular.date_texts import ORDERS, Order
 
 MOST_ONE_HOT = 8
 """So many values of a category get a column each; more are embedded."""
@@ -172,6 +173,7 @@ class Dates:
         median: the one that stands for a missing date.
         cycles: those of "year", "month", "week" and "day" that vary.
         has_missing: whether some were missing in training.
+        wanted: how text is read.
     """
 
     name: str
@@ -180,9 +182,9 @@ class Dates:
     median: float
     cycles: tuple[str, ...]
     has_missing: bool
+    wanted: Order = "dates"
 
     codes: ClassVar[int] = 0
-    wanted: ClassVar[Wanted | None] = "dates"
 
     @property
     def numeric(self) -> int:
@@ -203,6 +205,8 @@ class Dates:
     def checked(self) -> Dates:
         if any(cycle not in CYCLES for cycle in self.cycles):
             raise ValueError(f"cycles are of {', '.join(CYCLES)}, not {self.cycles!r:.80}")
+        if self.wanted not in ORDERS:
+            raise ValueError(f"dates are {'; '.join(ORDERS)}, not {self.wanted!r:.80}")
         return replace(
             self, start=_finite(self.start), median=_finite(self.median), cycles=tuple(self.cycles)
         )
