@@ -142,7 +142,11 @@ def test_text_among_numbers_is_told_wherever_it_is(train, place):
 
 @pytest.mark.parametrize(
     ("cell", "words"),
-    [('"1,234"', ": '1,234' has a comma: 1234 with"), ("5%", "percent sign. Write 5.")],
+    [
+        ('"1,234"', ": '1,234' has a comma: 1234 with"),
+        ("5%", "percent sign. Write 5."),
+        ("-€5", "currency. Write -5."),
+    ],
 )
 def test_numbers_written_in_another_way_are_refused(train, cell, words):
     text = rows(lambda i: f"{i % 9 or cell},{i % 5},{i % 7}.5")

@@ -56,6 +56,7 @@ def test_decimal_commas_among_missing_ones(read):
         (["1", '"1,234"'], ",", 3, "'1,234' has a comma: 1234"),
         (["1", '"1.234,56"'], ",", 3, "Write 1234.56"),
         (["1", "12%"], ",", 3, "'12%' is not a number for its percent sign. Write 12"),
+        (["1", "$12.50"], ",", 3, "is not a number for its sign of a currency. Write 12.50"),
         (["0,5", "1.234,5"], ";", 3, "'1.234,5' has points between its thousands. Write 1234,5"),
         (["0,5", "1.5"], ";", 3, "'1.5' has a point in a table with decimal commas. Write 1,5"),
         (["1", "\n\n12%"], ",", 5, "'12%'"),
