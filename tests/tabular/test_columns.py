@@ -179,6 +179,9 @@ def test_times_and_durations_are_read_from_text():
         read = pd.read_csv(io.StringIO(written.to_csv(index=False)))
         assert isinstance(read["time"][0], str)
         np.testing.assert_array_equal(columns.transform(read)["numbers"], expected)
+        of_text = Columns.fit(read)
+        assert [c.wanted for c in of_text.columns] == [c.wanted for c in columns.columns]
+        np.testing.assert_array_equal(of_text.transform(times)["numbers"], expected)
     long = columns.transform(times.astype(object).assign(long="999999999 days"))["numbers"]
     assert (long[:, 1] == 999_999_999).all()  # more microseconds than int64 holds
     hours = times.assign(time=[24 * v for v in [0, 0.5, 0.25, 0.75, 0]])
@@ -197,6 +200,22 @@ def test_times_and_durations_are_read_from_text():
             columns.transform(times.astype(object).assign(**{name: [value] * 5}))
     with pytest.raises(ValueError, match="held numbers in training and now holds text, as '12:30'"):
         Columns.fit({"x": [1.5, 2.5]}).transform({"x": ["12:30"]})
+
+
+@pytest.mark.parametrize("odd", ["2:1", "10:60", "noon", "1 day, 3", "12:30:61"])
+def test_a_column_of_times_with_anything_else_stays_text(odd):
+    times = [f"{hour}:{minute:02}" for hour in range(24) for minute in (0, 7)]
+    rows = [*range(len(times) + 1)]
+    assert "text of times, in hours" in str(Columns.fit({"x": times}))
+    assert "text of durations, in days" in str(Columns.fit({"x": [*times, "24:00"], "y": rows}))
+    assert "text: nearly every value differs" in str(Columns.fit({"x": [*times, odd], "y": rows}))
+
+
+def test_what_a_dropped_column_holds_does_not_matter():
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [[1], [2], []], "c": [np.inf, 1.0, 2.0]})
+    columns = Columns.fit(table, drop=["b", "c"])
+    assert kinds(columns) == {"a": "number", "b": "unused", "c": "unused"}
+    assert columns.transform(table)["numbers"].tolist() == [[1], [2], [3]]
 
 
 def test_columns_survive_json_pickle_and_copies_and_never_change():

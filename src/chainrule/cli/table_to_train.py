@@ -104,7 +104,8 @@ def read_table_to_train(name: str, given: Mapping[str, Any]) -> TableToTrain:
     y, task = _task_of(y, written, place, given["task"], doubt)
     y = y.to_numpy() if task == "classification" else np.asarray(y.to_numpy(), np.float64)
     for column in x.columns:
-        _check_finite(name, column, x[column].to_numpy())
+        if column not in asked["drop"]:
+            _check_finite(name, column, x[column].to_numpy())
     _check_finite(name, target, y)
     if task == "regression":
         with naming(name):

@@ -1,8 +1,8 @@
 """Columns of a table as they come, as arrays: of numbers, of text, or of moments in time.
 
-A column of the training keeps what it is: text is read as numbers or as dates only where each of
-its values is one. Later tables are read as the training decided, each cell by itself. A value is
-missing where it is null, NaN, NaT or None, or where a text says so.
+A column of the training keeps what it is: text is read as numbers, times, durations or dates only
+where each of its values is one. Later tables are read as the training decided, each cell by itself.
+A value is missing where it is null, NaN, NaT or None, or where a text says so.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def _without_told(
 
 
 def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
-    """Text as numbers or dates, if each of it is one, else as it is."""
+    """Text as numbers, times, durations or dates, if each of it is one, else as it is."""
     values, missing = _without_told(values)
     rest = {value for value in values if value is not None}
     found = {value: texts.number(value) for value in rest}
@@ -235,6 +235,11 @@ def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
         array = np.array([np.nan if v is None else found[v] for v in values], np.float64)
         whole = all(texts.whole(value.lstrip("-")) is not None for value in rest)
         return Cells("numbers", array, missing, is_whole=whole, was="text of numbers")
+    for wanted, unit in (("times", "hours"), ("durations", "days")):
+        if rest and all(_quantity(value, wanted) is not None for value in rest):
+            lengths = {value: _quantity(value, wanted) for value in rest}
+            array = np.array([np.nan if v is None else lengths[v] for v in values], np.float64)
+            return Cells("numbers", array, missing, was=f"text of {wanted}, in {unit}")
     order = order_of(rest) if rest else None
     if order is None:
         return Cells("text", values, missing, was="text")
@@ -433,7 +438,7 @@ def _hours(value: datetime.time) -> float:
     return value.hour + value.minute / 60 + value.second / 3600 + value.microsecond / 3.6e9
 
 
-def _quantity(text: str, wanted: Wanted | None) -> float | None:
+def _quantity(text: str, wanted: str | None) -> float | None:
     """The hours of a time of day, or the days of a duration, that a text holds; None of others."""
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or not match[0]:

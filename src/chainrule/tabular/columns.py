@@ -61,9 +61,10 @@ class Columns:
     - *unused* columns are those without any values, constant ones, text that differs in nearly
       every row, and numbers of rows by the name of "id" or "index".
 
-    Text is read as numbers or as dates where all of it is; an offset of a date is left out. Dates
-    are written as 2026-12-31, 2026/12/31, 31.12.2026, 31 Dec 2026 or Dec 31, 2026, with or without
-    a time; as 12/31/2026 or 31/12/2026 where some date of the column tells which part is the month.
+    Text is read as numbers, as times (18:30), as durations (2 days 06:00:00) or as dates where all
+    of it is; an offset of a date is left out. Dates are written as 2026-12-31, 2026/12/31,
+    31.12.2026, 31 Dec 2026 or Dec 31, 2026, with or without a time; as 12/31/2026 or 31/12/2026
+    where some date of the column tells which part is the month.
     Whole numbers of more than 53 bits stay text, and so does what is asked for as categorical. What
     a cell of a later table becomes depends on these decisions and on itself alone.
 
@@ -157,9 +158,12 @@ class Columns:
         numbered = found.names is None or found.numbered
         asked = decisions.asked(names, numeric, categorical, dates, drop, numbered=numbered)
         most = MOST_ONE_HOT if embed else MOST_WITHOUT_EMBEDDING
-        columns = []
+        columns: list[Column] = []
         for number, (name, place) in enumerate(zip(names, _places(found), strict=True)):
             kind = asked.get(name)
+            if kind == "drop":  # whatever it holds
+                columns.append(Unused(name, "left out, as asked"))
+                continue
             cells = found.column(number, place, "text" if kind == "categorical" else None)
             cells = cells if rows is None else cells.take(rows)
             columns.append(decisions.decide(cells, name, kind, most))

@@ -99,8 +99,6 @@ def decide(cells: Cells, name: str, kind: Asked | None, most: int = MOST_ONE_HOT
         ValueError: if the cells are not of the kind that is asked for.
     """
     present = int((~cells.missing).sum())
-    if kind == "drop":
-        return Unused(name, "left out, as asked")
     if not present:
         return Unused(name, "all values are missing")
     if kind == "categorical":
@@ -148,7 +146,8 @@ def _number(cells: Cells, name: str) -> Number:
     is_rounded = np.abs(values).max() >= EXACT and (values == np.round(values)).all()
     if is_rounded and has_missing:  # as where a gap made floats of identifiers
         reason += " of 2**53 or more, rounded to a float"
-    wanted = next((w for w in QUANTITIES if cells.was.startswith(w)), QUANTITIES[0])
+    was = cells.was.removeprefix("text of ")
+    wanted = next((w for w in QUANTITIES if was.startswith(w)), QUANTITIES[0])
     return Number(name, f"{reason}{_of_missing(cells)}", median, has_missing, unit, wanted)
 
 
