@@ -334,17 +334,57 @@ def test_a_generator_is_used_by_a_block(draw):
         draw(1, generator=cr.Generator(0))
 
 
-def test_formulas_for_names_of_pytorch_are_pytorchs():
+def test_formulas_for_names_of_other_libraries_give_their_numbers():
     torch = pytest.importorskip("torch")
-    x = cr.tensor(np.random.default_rng(0).normal(size=(3, 6)) * 60)
-    t, names = torch.tensor(x.numpy(force=True)), {"np": np, "cr": cr, "x": x, "n": 6}
+    rng = np.random.default_rng(0)
+    x = cr.tensor(rng.normal(size=(3, 6)) * 60)
+    t = torch.tensor(x.numpy(force=True))
+    square = np.array([[2.0, 0.0], [1.0, 3.0]])
+    v, y = np.array([-1.0, 0.0, 2.0]), np.array([2.0, 0.0, 3.0])
+    mask, ones = np.array([False, True, True]), np.array([[1.0], [2.0]])
+    placed = v.copy()
+    np.place(placed, mask, [7.0, 8.0, 9.0])
+    names = {"np": np, "cr": cr, "x": x, "n": 6}
+    among = {"x": cr.tensor(v), "mask": cr.tensor(mask), "count": 2}
+    among["values"] = cr.tensor([7.0, 8.0, 9.0])
+    index = cr.tensor([1, 0, 1])
+    choices = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
     for name, given, theirs in [
         ("logcumsumexp", {}, torch.logcumsumexp(t, -1)),
         ("unfold", {"axis": 1, "size": 3, "step": 2}, t.unfold(1, 3, 2)),
+        ("unfold", {"axis": 0, "size": 2, "step": 1, "n": 3}, t.unfold(0, 2, 1)),
         ("renorm", {"p": 2, "axes": 1, "maxnorm": 5.0}, torch.renorm(t, 2, 0, 5.0)),
+        ("digitize", {"bins": np.sort(v), "x": v}, np.digitize(v, np.sort(v))),
+        ("bucketize", {"boundaries": v, "x": v}, torch.bucketize(torch.tensor(v), torch.tensor(v))),
+        ("masked_scatter", among, placed),
+        ("place", among, placed),
+        ("select", {"axis": 1, "index": 2}, t.select(1, 2)),
+        ("var_mean", {"axis": 1}, torch.stack(torch.var_mean(t, 1))),
+        ("std_mean", {"axis": 1}, torch.stack(torch.std_mean(t, 1))),
+        ("xlogy", {"x": cr.tensor(v), "y": y}, torch.xlogy(torch.tensor(v), torch.tensor(y))),
+        ("diag_embed", {}, torch.diag_embed(t)),
+        ("logdet", {"x": cr.tensor(square)}, np.log(6.0)),
+        ("choose", {"x": index, "choices": choices}, np.choose(index.numpy(), choices)),
+        ("cholesky_inverse", {"x": cr.tensor(square)}, np.linalg.inv(square @ square.T)),
+        (
+            "cholesky_solve",
+            {"L": cr.tensor(square), "b": ones},
+            torch.cholesky_solve(torch.tensor(ones), torch.tensor(square)),
+        ),
     ]:
-        formula = re.split(r", for n|; ", OURS[name])[0]
-        np.testing.assert_allclose(eval(formula, names | given), theirs, rtol=1e-6)
+        formula = re.split(r", for |, or |; ", OURS[name])[0]
+        found = eval(formula, names | given)
+        found = np.stack([f.numpy() for f in found]) if isinstance(found, tuple) else found
+        np.testing.assert_allclose(found, theirs, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(("length", "chunks"), [(7, 3), (6, 4), (5, 2), (3, 3), (4, 1)])
+def test_the_formula_for_chunks_makes_pytorchs(length, chunks):
+    torch = pytest.importorskip("torch")
+    formula = OURS["chunk"].split(", for n")[0]
+    given = {"n": length, "size": -(-length // chunks), "axis": 0, "x": cr.arange(length)}
+    found = [part.tolist() for part in eval(formula, {"cr": cr} | given)]
+    assert found == [part.tolist() for part in torch.arange(length).chunk(chunks)]
 
 
 @pytest.mark.parametrize("name", ["lgamma", "digamma", "erfinv", "custom_vjp", "autograd"])

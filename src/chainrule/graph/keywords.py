@@ -19,7 +19,12 @@ _OF_TWO = {"a": ("input", "x", "x1"), "b": ("other", "x2")}
 
 NOT_TAKEN = {
     "out": (None, "the result is a new Tensor, as in y = {name}(x)"),
-    "where": (True, "leave elements out before, as by chainrule.where(condition, x, 0)"),
+    "where": (
+        True,
+        "leave elements out before: x[condition]; along an axis put what changes nothing in their "
+        "place, as by chainrule.where(condition, x, 0) for a sum; for a mean it is "
+        "chainrule.average(x, axis, weights=condition)",
+    ),
     "initial": (None, "put it together with the result, or concatenate it with x before"),
     "dtype": (None, "cast before or after, as by x.astype(dtype)"),
     "copy": (True, "the result is a new Tensor, and no one writes into x"),
