@@ -270,7 +270,7 @@ def backprop(
 
     Raises:
         ValueError: for fewer than two sizes, one that is not positive, an unknown name, or a
-            network with relu that is too deep or too wide for round numbers.
+            network with relu of which no draw has units that are on in every layer.
 
     Example:
         >>> from chainrule import exercises

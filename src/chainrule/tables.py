@@ -267,7 +267,7 @@ def _values(column: Any, name: str, place: str) -> NDArray[Any]:
         if len(missing):
             raise ValueError(
                 f"{name} holds nan or null at row {missing[0]}{place} ({len(missing)} in all). "
-                "Fill or drop such rows before training."
+                "Fill or drop such rows."
             )
     if array.dtype.kind in "biuf":
         return array

@@ -204,6 +204,7 @@ def test_metrics_of_several_outputs_pick_what_they_compare():
         ([lambda o, t: o.mean(), lambda o, t: t.mean()], ValueError, "two metrics are named"),
         ([3], TypeError, "not 3"),
         ([cr.Metric], TypeError, "a metric is a name"),
+        ([cr.Metric()], TypeError, "a metric has a name, for the history: give Metric one"),
     ],
 )
 def test_metrics_that_are_none(metrics, error, text):

@@ -350,7 +350,7 @@ def _read_table_of(
     columns = trained_on["columns"]
     if columns is None:
         raise ValueError(
-            f"{name} is a table, but the model was trained on {trained_on['kind']} data with rows "
+            f"{name} is a table, but the model was trained on {trained_on['kind']}, rows "
             f"of shape {_shape(trained_on['shape'])}. Give data of that shape."
         )
     target, target_index = trained_on["target"], trained_on["target_index"]

@@ -91,7 +91,7 @@ Examples:
     section="Model",
     models=(*_TABLES, *_STEPPED),
     help="The share of each hidden layer's activations that training leaves out at random.  "
-    "[default: 0.15 for realmlp, 0.5 for cnn, else 0]",
+    "[default: 0.15 for realmlp but with --preset fast, 0.5 for cnn, else 0]",
 )
 @option(
     "--layers",
@@ -253,7 +253,7 @@ Examples:
     section="Data",
     models=_STEPPED,
     help="The share of rows to hold out of the training.  [default: 0.2 for data without a test "
-    "part and with --patience, else 0; of a text 0.1, its end]",
+    "part, and where --patience is given; else 0; of a text 0.1, its end]",
 )
 @option(
     "--preset",
@@ -285,7 +285,8 @@ Examples:
     type=Number(0, above=True),
     section="Training",
     help="The learning rate.  [default: 0.1 for sgd, 0.01 for adagrad, 0.0001 for lion, 0.025 for "
-    "word2vec, 0.2 and 0.04 for numbers and classes by realmlp, else 0.001]",
+    "word2vec; by realmlp 0.04 for classes and 0.2 for numbers, 0.07 with --preset fast; else "
+    "0.001]",
 )
 @option(
     "--momentum",
@@ -299,7 +300,7 @@ Examples:
     type=Number(0),
     section="Training",
     models=(*_TABLES, *_STEPPED),
-    help="[default: 0.01 for adamw, 0.02 for realmlp, 0.1 for gpt, else 0]",
+    help="[default: 0.01 for adamw, 0.02 for realmlp but with --preset fast, 0.1 for gpt, else 0]",
 )
 @option(
     "--schedule",

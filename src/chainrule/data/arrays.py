@@ -111,7 +111,7 @@ def check_finite(arrays: Arrays, name: str) -> None:
 
     >>> check_finite(np.array([[1.0, 2.0], [3.0, np.nan]]), "x")
     Traceback (most recent call last):
-    ValueError: x holds nan at row 1, column 1. Fill or drop such rows before training.
+    ValueError: x holds nan at row 1, column 1. Fill or drop such rows.
     """
     for label, array in _labelled(arrays, name):
         if array.dtype.kind != "f":
@@ -121,7 +121,7 @@ def check_finite(arrays: Arrays, name: str) -> None:
                 first = tuple(int(i) for i in np.argwhere(~np.isfinite(block))[0])
                 raise ValueError(
                     f"{label} holds {block[first]} at {_position(start + first[0], first[1:])}. "
-                    "Fill or drop such rows before training."
+                    "Fill or drop such rows."
                 )
 
 

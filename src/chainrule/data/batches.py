@@ -149,7 +149,7 @@ def batches(
         ``xb`` alone where y is None: copies, with the structure and dtypes given.
 
     Raises:
-        TypeError, ValueError: at the call, for data that ``as_arrays`` refuses, different numbers
+        TypeError, ValueError: at the call, for data that is no array, different numbers
             of rows in x and y, a batch size below 1, or with drop_last above the number of rows, or
             a seed or epoch that `permutation` refuses.
 

@@ -44,7 +44,7 @@ def split(
         with weights triples ``(x, y, sample_weight)``.
 
     Raises:
-        TypeError, ValueError: data that ``as_arrays`` refuses, a fraction out of range, a single
+        TypeError, ValueError: data that is no array, a fraction out of range, a single
             row, labels that cannot be stratified, or a class of one row.
 
     >>> x, y = np.arange(20).reshape(10, 2), np.array([0, 1] * 5)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.errors import SymbolicError
+from chainrule.graph.names import OURS
 from chainrule.trees import leaves, map_leaves
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ _KEYWORDS = {"a_max": "max", "a_min": "min", "ddof": "correction"}
 
 _OTHER_MEANING = ("linspace", "put", "put_along_axis")
 """Names of functions that are constants here, or return what NumPy's write in place."""
+
+_OF_PYTORCH = ("resize", "select")
+"""Names in `names.OURS` that are PyTorch's functions, and other ones of NumPy."""
 
 _REDUCTIONS = {
     "add": "sum",
@@ -217,15 +221,21 @@ def _call(
 
 def _refusal(called: str, arguments: Any, detail: str = "") -> Exception:
     """The error of a call that has no node."""
+    name = called.rpartition(".")[2]
+    ours = "" if detail or name in _OF_PYTORCH else OURS.get(name, "")
+    missing = f"{called} has no form{detail} among chainrule's functions"
+    if ours:
+        missing = f"{called} is not among chainrule's functions; here it is {ours}"
     tensors = [leaf for leaf in leaves(arguments) if isinstance(leaf, NumPyFunctions)]
     if any(tensor.node().value is None for tensor in tensors):  # type: ignore[attr-defined]
         return SymbolicError(
-            f"{called} has no form{detail} among chainrule's functions, and takes no symbolic "
-            "Tensor, which has no value yet: compute with chainrule's own functions"
+            f"{missing}. A symbolic Tensor has no value yet: compute with chainrule's own functions"
         )
+    if ours:
+        return TypeError(missing)
     return TypeError(
-        f"{called} has no form{detail} among chainrule's functions, and its result would have no "
-        "gradient: compute with chainrule's own functions, or pass x.numpy() for the values alone"
+        f"{missing}, and its result would have no gradient: compute with chainrule's own "
+        "functions, or pass x.numpy() for the values alone"
     )
 
 

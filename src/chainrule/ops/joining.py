@@ -392,7 +392,7 @@ def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor
         axis: along which; None moves the elements of the flattened Tensor.
 
     Raises:
-        ShapeError: if there is no such axis, or the shifts are not as many as the axes.
+        ShapeError: if there is no such axis, or several shifts and several axes are not as many.
 
     Example:
         >>> import chainrule as cr

@@ -214,8 +214,8 @@ def add_along_axis(
 
     For one place named several times all its values are added. (PyTorch's `scatter_add`.) Whole
     rows of a matrix are added at indices of shape (rows, 1), as ``indices[:, None]`` with axis=0,
-    which is much faster than the same indices for each element. (PyTorch's `index_add`; a sum over
-    segments.)
+    which is natively much faster than the same indices for each element. (PyTorch's `index_add`; a
+    sum over segments.)
 
     Args:
         x: numbers, of any shape but ().

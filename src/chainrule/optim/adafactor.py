@@ -52,7 +52,7 @@ class Adafactor(Optimizer):
         lr: the largest rate.
         beta2_decay: the exponent of t, below 0.
         eps: (eps1, eps2); eps1 is by default the least step from 1 of the dtype.
-        d: the RMS of U from which it is scaled down.
+        d: the RMS of U from which it is scaled down, at least 1.
         weight_decay: the share of W, times lr, that a step takes away.
         options: see `Options`.
 

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 class SparseAdam(MomentOptimizer):
     """Adam, lazy: a row whose gradient is all 0 keeps its values, its mean and its mean square.
 
-    m, v and W of the other rows follow `Adam`'s rule. Adam itself would let every row fade and move
-    in every step, those of an embedding too that no example of the batch has looked up.
+    m and v of the other rows follow `Adam`'s rule, and
+    W <- W - lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + eps), where Adam adds eps after the
+    correction of v. Adam itself would let every row fade and move in every step, those of an
+    embedding too that no example of the batch has looked up.
+
     In a native plan a step so costs what the rows cost that were looked up; see `nn.Embedding`.
 
     Rows are those along the first axis. Of a Parameter without axes or with one each element is a

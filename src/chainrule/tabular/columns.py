@@ -59,7 +59,8 @@ class Columns:
     - *dates* become the days since the first one, and the sine and cosine of the time of the
       year, month, week and day, as far as these vary.
     - *unused* columns are those without any values, constant ones, text that differs in nearly
-      every row, and numbers of rows by the name of "id" or "index".
+      every row, and whole numbers that differ in every row by such a name as "id", "index", "row"
+      or "patient_id".
 
     Text is read as numbers, as times (18:30), as durations (2 days 06:00:00) or as dates where all
     of it is; an offset of a date is left out. Dates are written as 2026-12-31, 2026/12/31,

@@ -48,8 +48,9 @@ class TabularModel:
         scores: of a regression, how far the targets of the rows held out lie from their
             predictions; None where none were held out.
         score_weights: the weights of these rows, or None.
-        report: what the training found: for each member "best_epoch", "validation_error" and
-            "epochs", and the "seconds" that all took.
+        report: what the training found: for each of the "members" its "best_epoch",
+            "validation_error", "epochs" and "stop_reason"; how many "rows" there were, the
+            "preset", and the "seconds" that all took.
 
     Example:
         >>> import numpy as np

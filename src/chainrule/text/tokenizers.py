@@ -35,6 +35,9 @@ _WORDS_AND_SIGNS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 class Tokenizer(ABC):
     """The base of `CharTokenizer` and `WordTokenizer`: a way to split text, and a vocabulary.
 
+    A class of your own gives `split`, `options`, and the class attribute `joint`, which stands
+    between two tokens of a decoded text.
+
     A tokenizer is saved with its model, as plain data in the file's metadata, and read again by
     `read_tokenizer`::
 

@@ -99,7 +99,11 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
             lets the first call differ, as by `if self.h is None`. Weights, optimisers and gradients
             are as before then. Python shows no position of some, as of `itertools.tee`,
             `iter(function, end)` and `array.flat`: what `next` of those gives is a constant.
-        UnsupportedError: at a call, for an operation without a native kernel.
+        NotImplementedError: at a call, for an operation without a native kernel.
+
+    Warns:
+        RuntimeWarning: at a call, where random numbers of NumPy or Python, or the time, become
+            constants.
 
     Example:
         >>> import chainrule as cr

@@ -237,7 +237,8 @@ class AdaptiveAvgPool1d(_AdaptivePool):
     """The means of parts of a sequence, so that the output has one length for all inputs.
 
     Args:
-        output_size: how many parts; part i is from i L / size to (i + 1) L / size.
+        output_size: how many parts; part i is from floor(i L / size) to ceil((i + 1) L / size),
+            so that neighbours may overlap.
 
     Shapes:
         Input (N, C, L) or (C, L), output (N, C, output_size) or (C, output_size).

@@ -45,6 +45,11 @@ def as_metrics(
     found: list[Metric | ArrayMetric] = []
     for given in metrics:
         metric = _as_metric(given, loss)
+        if not isinstance(getattr(metric, "name", None), str):
+            kind = type(metric).__name__
+            raise TypeError(
+                f"a metric has a name, for the history: give {kind} one, as name = 'me'"
+            )
         if metric.name in _TAKEN or metric.name.startswith("validation_"):
             raise ValueError(f"a metric can't be named {metric.name!r}: the history has that name")
         if any(metric.name == other.name for other in found):
