@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import cells as texts
-from chainrule.tabular.date_texts import ORDERS, Order, moment, order_of
+from chainrule.tabular.date_texts import ORDERS, Order, moment, moments
 
 Form: TypeAlias = Literal["numbers", "text", "dates"]
 
@@ -167,7 +167,15 @@ def _as_numbers(values: list[Any], place: str, wanted: Wanted | None = "numbers"
 
 
 def _as_dates(values: list[Any], place: str, order: Order = "dates") -> Cells:
-    found = [_date(value, place, row, order) for row, value in enumerate(values)]
+    known: dict[str, np.datetime64 | None] = {}  # one text is often many rows'
+    found = []
+    for row, value in enumerate(values):
+        if type(value) is not str:
+            found.append(_date(value, place, row, order))
+            continue
+        if value not in known:
+            known[value] = _date(value, place, row, order)
+        found.append(known[value])
     return _of_times(_times(found))
 
 
@@ -240,14 +248,14 @@ def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
             lengths = {value: _quantity(value, wanted) for value in rest}
             array = np.array([np.nan if v is None else lengths[v] for v in values], np.float64)
             return Cells("numbers", array, missing, was=f"text of {wanted}, in {unit}")
-    order = order_of(rest) if rest else None
-    if order is None:
+    found_dates = moments(rest) if rest else None
+    if found_dates is None:
         return Cells("text", values, missing, was="text")
+    order, times = found_dates
     if order == "either":
         return Cells("text", values, missing, was="text of dates, day or month first")
-    times = {value: moment(value, order) for value in rest}
-    moments = [None if v is None else times[v] for v in values]
-    return _of_times(_times(moments))._replace(was=f"text of {order}")
+    at = _times([None if v is None else times[v] for v in values])
+    return _of_times(at)._replace(was=f"text of {order}")
 
 
 def _number(value: Any, place: str, row: int, wanted: Wanted | None) -> float:

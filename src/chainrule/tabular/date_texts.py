@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -48,7 +48,7 @@ _WITH_ONE_READING = (
     _form(rf"{_MONTH}\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"),
 )
 _WITH_TWO_READINGS = _form(
-    rf"(?P<first>[0-9]{{1,2}})(?P<sign>[-/.])(?P<second_part>[0-9]{{1,2}})(?P=sign){_YEAR}"
+    rf"(?P<first>[0-9]{{1,2}})(?P<sign>[-/.])(?P<then>[0-9]{{1,2}})(?P=sign){_YEAR}"
 )
 
 
@@ -58,7 +58,45 @@ def moment(text: str, order: Order = "dates") -> np.datetime64 | None:
     >>> moment("31.12.2026", "dates, day first"), moment("12/31/2026 11:59 PM")
     (np.datetime64('2026-12-31T00:00:00.000000'), None)
     """
-    day_first, month_first = _readings(text)
+    found = _in_order(_readings(text), order)
+    return None if found is None else np.datetime64(found, "us")
+
+
+def moments(
+    texts: Collection[str],
+) -> tuple[Order | Literal["either"], dict[str, np.datetime64]] | None:
+    """How the texts of a column are to be read, and their moments; None where they are no dates of
+    one order.
+
+    >>> moments(["2026-01-02", "3 Feb 2026"])[0], moments(["01/02/2026", "12/31/2026"])[0]
+    ('dates', 'dates, month first')
+    >>> moments(["01/02/2026", "03/02/2026"]), moments(["31/02/2026"])
+    (('either', {}), None)
+    """
+    has_day_first = has_month_first = has_one_reading = True
+    found = {}
+    for text in texts:
+        found[text] = day_first, month_first = _readings(text)
+        has_day_first &= day_first is not None
+        has_month_first &= month_first is not None
+        has_one_reading &= day_first == month_first
+        if not (has_day_first or has_month_first):
+            return None
+    if has_day_first and has_month_first and not has_one_reading:
+        return "either", {}
+    order: Order = "dates, day first" if has_day_first else "dates, month first"
+    order = "dates" if has_one_reading else order
+    micros = [_in_order(both, order) for both in found.values()]
+    return order, dict(zip(found, np.array(micros, np.int64).view("datetime64[us]"), strict=True))
+
+
+_Readings: TypeAlias = tuple[int | None, int | None]
+"""The moment where the day comes before the month, and where it comes after, in microseconds since
+1970; None where there is none."""
+
+
+def _in_order(readings: _Readings, order: Order) -> int | None:
+    day_first, month_first = readings
     if order == "dates, day first":
         return day_first
     if order == "dates, month first":
@@ -66,65 +104,47 @@ def moment(text: str, order: Order = "dates") -> np.datetime64 | None:
     return day_first if day_first == month_first else None
 
 
-def order_of(texts: Iterable[str]) -> Order | Literal["either"] | None:
-    """How the texts of a column are to be read; None where they are no dates of one order.
-
-    >>> order_of(["01/02/2026", "31/02/2026"]), order_of(["01/02/2026", "12/31/2026"])
-    (None, 'dates, month first')
-    >>> order_of(["01/02/2026", "03/02/2026"]), order_of(["2026-01-02", "3 Feb 2026"])
-    ('either', 'dates')
-    """
-    has_day_first = has_month_first = has_one_reading = True
-    for text in texts:
-        day_first, month_first = _readings(text)
-        has_day_first &= day_first is not None
-        has_month_first &= month_first is not None
-        has_one_reading &= day_first == month_first
-        if not (has_day_first or has_month_first):
-            return None
-    if has_one_reading:
-        return "dates"
-    if has_day_first and has_month_first:
-        return "either"
-    return "dates, day first" if has_day_first else "dates, month first"
-
-
-def _readings(text: str) -> tuple[np.datetime64 | None, np.datetime64 | None]:
-    """The moment of a text where the day comes before the month, and where it comes after."""
+def _readings(text: str) -> _Readings:
     text = text.strip()
+    if match := _WITH_TWO_READINGS.fullmatch(text):
+        first, second = int(match["first"]), int(match["then"])
+        day_first = _micros(match, first, second)
+        return day_first, None if match["sign"] == "." else _micros(match, second, first)
     if match := _ISO.fullmatch(text):
         try:
             found = np.datetime64(match[1].replace(" ", "T")).astype("datetime64[us]")
         except ValueError:  # no such day
             return None, None
-        return found, found
+        return int(found.astype(np.int64)), int(found.astype(np.int64))
     for form in _WITH_ONE_READING:
         if match := form.fullmatch(text):
             name = match["month"][:3].lower()
             month = _MONTHS.index(name) + 1 if name in _MONTHS else int(name)
-            made = _made(match, int(match["day"]), month)
+            made = _micros(match, int(match["day"]), month)
             return made, made
-    if match := _WITH_TWO_READINGS.fullmatch(text):
-        first, second = int(match["first"]), int(match["second_part"])
-        day_first = _made(match, first, second)
-        return day_first, None if match["sign"] == "." else _made(match, second, first)
     return None, None
 
 
-def _made(match: re.Match[str], day: int, month: int) -> np.datetime64 | None:
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+
+
+def _micros(match: re.Match[str], day: int, month: int) -> int | None:
     """The moment of a match; None where there is no such day or time."""
-    year, hour = int(match["year"]), int(match["hour"] or 0)
+    year = int(match["year"])
     if len(match["year"]) == 2:
         year += 1900 if year > 68 else 2000  # as POSIX reads them
+    try:
+        days = datetime.date(year, month, day).toordinal() - _EPOCH
+    except ValueError:
+        return None
+    if match["hour"] is None:
+        return days * 86_400_000_000
+    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
     if match["half"]:
         if not 1 <= hour <= 12:
             return None
         hour = hour % 12 + (12 if match["half"] in "Pp" else 0)
-    micro = int((match["fraction"] or "0").ljust(6, "0")[:6])
-    try:
-        found = datetime.datetime(
-            year, month, day, hour, int(match["minute"] or 0), int(match["second"] or 0), micro
-        )
-    except ValueError:
+    if hour > 23 or minute > 59 or second > 59:
         return None
-    return np.datetime64(found, "us")
+    micro = int((match["fraction"] or "0").ljust(6, "0")[:6])
+    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micro
