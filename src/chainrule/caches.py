@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from chainrule.system import forks
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
-_adding = threading.Lock()
+_adding = forks.lock()
 
 
 class LruCache(Generic[Key, Value]):

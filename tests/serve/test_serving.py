@@ -304,6 +304,22 @@ def test_ctrl_c_ends_it(network, tmp_path):
         assert errors == "Interrupted.\n"
 
 
+def test_a_client_that_never_ends_its_request_is_not_waited_for(network, tmp_path):
+    cr.save(network, tmp_path / "m.safetensors", {"classes": None, "data": {
+        "shape": [3], "columns": None, "target": None}})  # fmt: skip
+    with (
+        server(tmp_path / "m.safetensors") as (address, process),
+        socket.create_connection(address) as client,
+    ):
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+        assert ask(address, None, "/health")[0] == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert "Traceback" not in errors and errors.endswith("Interrupted.\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 503")
+
+
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_a_network_has_an_output_for_each_class(outputs):
     predictor = cr.Predictor(nn.Linear(2, outputs))

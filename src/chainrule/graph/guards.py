@@ -6,16 +6,16 @@ none. So the states that steps use together share a lock, which those that only 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from chainrule._core import Hold, StateLock
+from chainrule.system import forks
 
 if TYPE_CHECKING:
     from chainrule.graph.state import State
 
-_making = threading.Lock()
+_making = forks.lock()
 
 
 class Guard:

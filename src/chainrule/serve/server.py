@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from starlette.responses import PlainTextResponse
+
+_SECONDS_TO_END = 3
+"""How long requests under way may take when the server is to end."""
 
 
 def run(app: Any, host: str, port: int, ready: Callable[[str], object]) -> None:
@@ -35,5 +40,19 @@ def run(app: Any, host: str, port: int, ready: Callable[[str], object]) -> None:
         opened.listen(2048)
         name = f"[{host}]" if ":" in host else host
         ready(f"http://{name}:{opened.getsockname()[1]}")
-        config = uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=2048)
-        uvicorn.Server(config).run(sockets=[opened])
+
+        async def until_the_end(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                if not server.should_exit:
+                    raise
+                answer = PlainTextResponse("the server is ending", status_code=503)
+                await answer(scope, receive, send)
+
+        config = uvicorn.Config(
+            until_the_end, log_level="warning", access_log=False, limit_concurrency=2048,
+            timeout_graceful_shutdown=_SECONDS_TO_END,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        server.run(sockets=[opened])

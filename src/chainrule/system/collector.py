@@ -14,7 +14,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_lock = threading.Lock()
+from chainrule.system import forks
+
+_lock = forks.lock()
 _holders: set[int] = set()  # the threads within `collector_held`
 _was_enabled = False
 _has_held = False
@@ -66,8 +68,6 @@ def _let_objects_be_old() -> None:
 
 def _forget_other_threads() -> None:
     """Release what other threads held: a fork has the one that forked only."""
-    global _lock
-    _lock = threading.Lock()
     _release(_holders - {threading.get_ident()})
 
 

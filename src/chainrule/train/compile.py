@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from types import MethodType
@@ -25,6 +24,7 @@ from chainrule.graph.leftover import Leftover
 from chainrule.graph.state import UNKEPT_GRADIENT, State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.random import current_generator
+from chainrule.system import forks
 from chainrule.system.collector import collector_held
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import MOST_STEPS, checked_backend
@@ -144,7 +144,7 @@ class CompiledFunction:
         self._variants: LruCache[Any, list[_Variant]] = LruCache(MOST_STEPS)
         self._last: tuple[Any, list[_Variant]] = (None, [])
         self._captures = 0
-        self._lock = threading.RLock()
+        self._lock = forks.lock()
 
     def __getattr__(self, name: str) -> Any:
         """What a compiled model has besides: its parameters, layers and modes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from chainrule.execute.native import NativeStep, StateBlock, fill
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
+from chainrule.system import forks
 from chainrule.train.checked_rows import checked_rows_of_inputs
 from chainrule.train.training_step import StepGraphs
 from chainrule.trees import leaves, with_leaves
@@ -37,7 +37,7 @@ class NetworkPredictor:
         self._model = copy.deepcopy(model).eval()
         # Predictions have no loss; steps are made with one.
         self._graphs = StepGraphs(self._model, nn.MSELoss(), generator=Generator(0))
-        self._lock = threading.Lock()  # of what follows, while plans are made
+        self._lock = forks.lock()  # of what follows, while plans are made
         self._block: StateBlock | None = None
         self._plans: dict[Any, _Plan] = {}
         self._known: dict[Any, tuple[list[_Plan], np.dtype[Any]]] = {}

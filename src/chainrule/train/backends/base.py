@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -18,6 +17,7 @@ from chainrule.execute.reference import Interpreter
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import HyperParameter, State
 from chainrule.optim import EMA
+from chainrule.system import forks
 from chainrule.train.state import Totals
 from chainrule.train.training_step import Kind, StepGraphs
 
@@ -79,7 +79,7 @@ class Backend(ABC, Generic[Runner]):
     def __init__(self, graphs: StepGraphs) -> None:
         self.graphs = graphs
         self._steps: LruCache[Any, CachedStep[Runner]] = LruCache(MOST_STEPS)
-        self._lock = threading.RLock()  # of captures and plans
+        self._lock = forks.lock()  # of captures and plans
         self._states = dict.fromkeys(graphs.states())
         self.guard = guard_of(self._states)
 
