@@ -92,7 +92,7 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
-    this->for_each_block(chunk, worker.scratch, [&](const WindowBlocks::Block& block) {
+    this->for_each_block(chunk, worker.scratch, [&](const LineBlocks::Block& block) {
       compute(this->y_ + places_.first(block), blocks_.places(block),
               blocks_.elements(block, this->x_, worker.scratch));
     });
@@ -170,7 +170,7 @@ class WinogradConvTask final : public BlockedConvTask<T, WinogradBlocks<T>> {
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     const auto tiles = blocks_.prepare(worker.scratch + tiles_at());
-    const auto compute = [&](const typename WinogradBlocks<T>::Block& block) {
+    const auto compute = [&](const LineBlocks::Block& block) {
       blocks_.read_image(block, this->x_, tiles);
       for (std::int64_t k = 0; k < blocks_.numbers; ++k) {
         kernel_({tiles.places + k * tiles.places_apart, filters_,

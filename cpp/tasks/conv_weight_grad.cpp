@@ -66,7 +66,7 @@ class ConvWeightGradTask final : public Task {
     const std::int64_t count = blocks_.count(first_image, last_image);
     if (count == 0) add_tiles(w, begin, end, {x_, nullptr}, g_, 0, false);
     for (std::int64_t number = 0; number < count; ++number) {
-      const WindowBlocks::Block block = blocks_.block(first_image, last_image, number);
+      const LineBlocks::Block block = blocks_.block(first_image, last_image, number);
       const auto under = blocks_.elements(block, x_, scratch);
       const T* const g = g_ + blocks_.first_place(block) * groups_ * filters_;
       add_tiles(w, begin, end, under, g, blocks_.places(block), number > 0);
