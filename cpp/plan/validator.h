@@ -43,6 +43,8 @@ class Validator {
   void not_negative(std::string_view what, std::int64_t value) const;
   // A number of elements.
   void length(std::string_view what, std::int64_t value) const;
+  // Of elements that are moved whatever their dtype.
+  void itemsize_of_copies(std::int64_t itemsize) const;
   // A number that elements of the dtype can have.
   void representable(double number, DType dtype) const;
 
