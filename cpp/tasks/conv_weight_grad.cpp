@@ -86,14 +86,32 @@ class ConvWeightGradTask final : public Task {
       begin = next;
       if (is_by_channel()) {
         for (std::int64_t f = 0; f < filters_; ++f) {
-          channel_kernel_({w + term * filters_ + f, filters_, terms() * filters_, under.data, rows,
-                           under.offsets, places, g + f, groups_ * filters_, filters_, count,
-                           groups_, accumulate});
+          channel_kernel_({.c = w + term * filters_ + f,
+                           .c_row = filters_,
+                           .c_channel = terms() * filters_,
+                           .a = under.data,
+                           .rows = rows,
+                           .terms = under.offsets,
+                           .term_count = places,
+                           .b = g + f,
+                           .b_term = groups_ * filters_,
+                           .b_channel = filters_,
+                           .m = count,
+                           .n = groups_,
+                           .accumulate = accumulate});
         }
       } else {
-        kernel_({w + (group * terms() + term) * filters_, filters_, under.data + group * channels_,
-                 rows, under.offsets, places, g + group * filters_, groups_ * filters_, count,
-                 filters_, accumulate});
+        kernel_({.c = w + (group * terms() + term) * filters_,
+                 .ldc = filters_,
+                 .a = under.data + group * channels_,
+                 .rows = rows,
+                 .terms = under.offsets,
+                 .term_count = places,
+                 .b = g + group * filters_,
+                 .ldb = groups_ * filters_,
+                 .m = count,
+                 .n = filters_,
+                 .accumulate = accumulate});
       }
     }
   }
@@ -159,9 +177,17 @@ class WinogradWeightGradTask final : public Task {
       blocks_.read_image(block, x_, tiles);
       blocks_.read_places(block, g_, tiles);
       for (std::int64_t k = begin; k < end; ++k) {
-        kernel_({w + k * size, filters_, tiles.image + k * tiles.image_apart,
-                 blocks_.channel_steps(), blocks_.tile_steps(), blocks_.tiles(block),
-                 tiles.places + k * tiles.places_apart, filters_, channels_, filters_, i > 0});
+        kernel_({.c = w + k * size,
+                 .ldc = filters_,
+                 .a = tiles.image + k * tiles.image_apart,
+                 .rows = blocks_.channel_steps(),
+                 .terms = blocks_.tile_steps(),
+                 .term_count = blocks_.tiles(block),
+                 .b = tiles.places + k * tiles.places_apart,
+                 .ldb = filters_,
+                 .m = channels_,
+                 .n = filters_,
+                 .accumulate = i > 0});
       }
     }
   }

@@ -41,11 +41,11 @@ struct Tile {
   const int64_t* terms;
   int64_t term_count;
   const T* panel;
-  T* c;
-  int64_t ldc;
-  int64_t row_count;  // that are stored
-  int64_t last;       // elements of the last vector
-  bool accumulate;
+  T* c = nullptr;
+  int64_t ldc = 0;
+  int64_t row_count = 0;  // that are stored
+  int64_t last = 0;       // elements of the last vector
+  bool accumulate = false;
 };
 
 // V is a Vector<T> or a HalfVector<T>.
@@ -291,12 +291,18 @@ void product_of_columns(const WindowProduct<T>& p, int64_t column, int64_t vecto
     spread.vectors = vectors;
     spread.last = last;
     spread.accumulate = accumulate;
-    TileRun<T, V> tiles = {{p.a, p.rows, p.terms + term, terms, is_panel ? b : panel, p.c + column,
-                            p.ldc, 0, 0, accumulate},
-                           p.c_rows != nullptr ? &spread : nullptr,
-                           last,
-                           p.m,
-                           reach};
+    TileRun<T, V> tiles = {.tile = {.a = p.a,
+                                    .rows = p.rows,
+                                    .terms = p.terms + term,
+                                    .term_count = terms,
+                                    .panel = is_panel ? b : panel,
+                                    .c = p.c + column,
+                                    .ldc = p.ldc,
+                                    .accumulate = accumulate},
+                           .spread = p.c_rows != nullptr ? &spread : nullptr,
+                           .last = last,
+                           .below = p.m,
+                           .reach = reach};
     tiles.run(kernels.of_tile, kernels.rows, split.tiles);
     tiles.run(kernels.tall, kernels.rows + 1, split.tall);
     tiles.run(kernels.few, few_rows, split.few);
@@ -374,8 +380,12 @@ void channel_product(const ChannelProduct<T>& product) {
       for (int64_t row = 0; row < p.m; row += channel_rows) {
         const int64_t rows = p.m - row < channel_rows ? p.m - row : channel_rows;
         const TileRows of_tile(p.rows + row, rows);
-        const Tile<T> tile = {p.a + channel, of_tile.rows, p.terms + term, terms, panel, nullptr, 0,
-                              rows,          count,        false};
+        const Tile<T> tile = {.a = p.a + channel,
+                              .rows = of_tile.rows,
+                              .terms = p.terms + term,
+                              .term_count = terms,
+                              .panel = panel,
+                              .last = count};
         Vector<T> sums[channel_rows];
         constexpr auto all = std::make_integer_sequence<int, channel_rows>{};
         if (count == lanes) {
