@@ -83,8 +83,12 @@ typename WinogradBlocks<T>::Tiles WinogradBlocks<T>::prepare(std::byte* scratch)
 
 template <typename T>
 void WinogradBlocks<T>::read_image(const Block& block, const T* x, const Tiles& tiles) const {
-  WinogradLine<T> line = {lengths_[1], channels_,   -before_[1],
-                          line_units_, tiles.image, tiles.image_apart};
+  WinogradLine<T> line = {.columns = lengths_[1],
+                          .channels = channels_,
+                          .first = -before_[1],
+                          .count = line_units_,
+                          .tiles = tiles.image,
+                          .apart = tiles.image_apart};
   for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
     for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
       const T* lines[winograd::tile_side];
@@ -99,38 +103,41 @@ void WinogradBlocks<T>::read_image(const Block& block, const T* x, const Tiles& 
   }
 }
 
+// The kernel on each line of a block's tiles, with its lines of places; those outside are
+// `outside`.
 template <typename T>
-void WinogradBlocks<T>::read_places(const Block& block, const T* g, const Tiles& tiles) const {
-  WinogradLine<T> line = {places_[1], filters_, 0, line_units_, tiles.places, tiles.places_apart};
+template <typename Element>
+void WinogradBlocks<T>::over_places(const Block& block, const Tiles& tiles, Element* places,
+                                    Element* outside,
+                                    void (*kernel)(const WinogradLine<T>&, Element* const*)) const {
+  WinogradLine<T> line = {.columns = places_[1],
+                          .channels = filters_,
+                          .first = 0,
+                          .count = line_units_,
+                          .tiles = tiles.places,
+                          .apart = tiles.places_apart};
   for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
     for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
-      const T* lines[side];
+      Element* lines[side];
       for (std::int64_t k = 0; k < side; ++k) {
         const std::int64_t row = side * l + k;
         const bool is_inside = row < places_[0];
-        lines[k] = is_inside ? g + (i * places_[0] + row) * places_[1] * filters_ : tiles.zeros;
+        lines[k] = is_inside ? places + (i * places_[0] + row) * places_[1] * filters_ : outside;
       }
-      kernels_.winograd_places(line, lines);
+      kernel(line, lines);
       line.tiles += line_units_ * filters_;
     }
   }
 }
 
 template <typename T>
+void WinogradBlocks<T>::read_places(const Block& block, const T* g, const Tiles& tiles) const {
+  over_places<const T>(block, tiles, g, tiles.zeros, kernels_.winograd_places);
+}
+
+template <typename T>
 void WinogradBlocks<T>::write_places(const Block& block, const Tiles& tiles, T* y) const {
-  WinogradLine<T> line = {places_[1], filters_, 0, line_units_, tiles.places, tiles.places_apart};
-  for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
-    for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
-      T* lines[side];
-      for (std::int64_t k = 0; k < side; ++k) {
-        const std::int64_t row = side * l + k;
-        const bool is_inside = row < places_[0];
-        lines[k] = is_inside ? y + (i * places_[0] + row) * places_[1] * filters_ : nullptr;
-      }
-      kernels_.winograd_results(line, lines);
-      line.tiles += line_units_ * filters_;
-    }
-  }
+  over_places<T>(block, tiles, y, nullptr, kernels_.winograd_results);
 }
 
 template class WinogradBlocks<float>;

@@ -51,6 +51,9 @@ class WinogradBlocks : public LineBlocks {
  private:
   static constexpr std::int64_t side = winograd::tile_places;  // of a tile
 
+  template <typename Element>
+  void over_places(const Block& block, const Tiles& tiles, Element* places, Element* outside,
+                   void (*kernel)(const WinogradLine<T>&, Element* const*)) const;
   std::int64_t apart(std::int64_t channels) const;
   std::int64_t zeros() const;
 
