@@ -30,9 +30,12 @@ class ReduceTask final : public Task {
     } else {
       inner = share(chunk, reduce_.inner, unit);
     }
-    kernel_(out_ + outer.begin * reduce_.inner + inner.begin,
-            x_ + outer.begin * reduce_.length * reduce_.inner + inner.begin, outer.length(),
-            reduce_.length, inner.length(), reduce_.inner);
+    kernel_({.out = out_ + outer.begin * reduce_.inner + inner.begin,
+             .x = x_ + outer.begin * reduce_.length * reduce_.inner + inner.begin,
+             .outer = outer.length(),
+             .length = reduce_.length,
+             .inner = inner.length(),
+             .inner_total = reduce_.inner});
     return true;
   }
 
