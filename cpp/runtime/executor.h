@@ -39,8 +39,9 @@ struct RunRequest {
   // Steps x registered scalars; without them they are as their places hold them.
   std::optional<std::span<const double>> scalars;
   std::span<const double> totals;  // what the sums begin with; empty for 0
-  double seconds = 0;              // after which no further step begins
-  std::function<bool()> ends;      // no further step begins once this is true; may be empty
+  // No further step begins after so many seconds, or once `ends` is true, which may be empty.
+  double seconds = std::numeric_limits<double>::infinity();
+  std::function<bool()> ends;
   std::int32_t threads = 1;
 };
 
