@@ -434,6 +434,6 @@ void bind_plan(nb::module_& module) {
           "Times each instruction from now on, or stops.")
       .def("times", &times, "(label, calls, seconds) of each instruction.")
       .def(
-          "chains", [](BoundPlan& plan) { return plan.executor().chains(); },
+          "fused_chains", [](BoundPlan& plan) { return plan.executor().fused_chains(); },
           "How many chains of operations in programs are done by a kernel of their own.");
 }

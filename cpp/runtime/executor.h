@@ -76,7 +76,7 @@ class Executor final : private SharedWork {
   void profile(bool on);
   std::vector<Timing> times() const;
   // Of all programs, epilogues of products among them.
-  std::int64_t chains() const;
+  std::int64_t fused_chains() const;
   RunResult run(const RunRequest& request);
   // Of all runs. A mean of a run beside other threads counts how long it waited for a CPU.
   double least_seconds_a_step() const {
@@ -111,7 +111,7 @@ class Executor final : private SharedWork {
     std::string label;
     std::vector<Extent> writes;
     RowLog* log;
-    std::int64_t chain;  // see plan/row_chains.h
+    std::int64_t row_chain;  // see plan/row_chains.h
     std::int64_t calls = 0;
     double seconds = 0;
   };
@@ -138,9 +138,9 @@ class Executor final : private SharedWork {
   template <bool timed>
   const ScheduledTask* run_step(ThreadTeam& team) noexcept;
   template <bool timed>
-  void run_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexcept;
+  void run_row_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexcept;
   // The instructions of the chain that begins with this one.
-  std::span<ScheduledTask> chain_from(std::size_t first);
+  std::span<ScheduledTask> row_chain_from(std::size_t first);
   void run_chunk(std::int32_t chunk, std::int32_t thread) noexcept override;
   void run_block(std::int32_t block, std::int32_t thread) noexcept;
   // The total that is not finite, if any.
@@ -166,7 +166,7 @@ class Executor final : private SharedWork {
 
   // Of the chunk's instruction, while a step runs.
   const Task* task_ = nullptr;
-  std::span<ScheduledTask> chain_;  // where it is not empty, what runs is a block of its rows
+  std::span<ScheduledTask> row_chain_;  // where it is not empty, what runs is a block of its rows
   const std::int64_t* batch_ = nullptr;
   std::atomic<bool> has_failed_ = false;
 };

@@ -208,7 +208,7 @@ class MatrixProduct final : public Task {
     return true;
   }
 
-  std::int64_t chains() const override { return epilogue_ ? epilogue_->fused_chains() : 0; }
+  std::int64_t fused_chains() const override { return epilogue_ ? epilogue_->fused_chains() : 0; }
 
   std::int64_t rows() const override { return m_; }
   void run_rows(std::int64_t begin, std::int64_t end,
