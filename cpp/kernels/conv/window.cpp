@@ -48,33 +48,31 @@ struct Tile {
   bool accumulate = false;
 };
 
+// f(0) ... f(count - 1), unrolled: an array that is indexed in a loop that is left over lives in
+// memory, not in registers.
+template <int count, typename F>
+CHAINRULE_INLINE void each(F f) {
+  [&]<int... i>(std::integer_sequence<int, i...>)
+      CHAINRULE_INLINE_LAMBDA { (f(i), ...); }(std::make_integer_sequence<int, count>{});
+}
+
 // V is a Vector<T> or a HalfVector<T>.
 
 template <typename T, typename V, int vectors>
 CHAINRULE_INLINE void load_row(V (&row)[vectors], const T* x) {
-  constexpr int lanes = V::lanes;
-  row[0] = V::load(x);
-  if constexpr (vectors > 1) row[1] = V::load(x + lanes);
-  if constexpr (vectors > 2) row[2] = V::load(x + 2 * lanes);
-  if constexpr (vectors > 3) row[3] = V::load(x + 3 * lanes);
+  each<vectors>([&](int v) CHAINRULE_INLINE_LAMBDA { row[v] = V::load(x + v * V::lanes); });
 }
 
 template <typename T, typename V, int vectors>
 CHAINRULE_INLINE void add_row(V (&sums)[vectors], T a, const V (&b)[vectors]) {
   const auto factor = V::broadcast(a);
-  sums[0] = multiply_add(factor, b[0], sums[0]);
-  if constexpr (vectors > 1) sums[1] = multiply_add(factor, b[1], sums[1]);
-  if constexpr (vectors > 2) sums[2] = multiply_add(factor, b[2], sums[2]);
-  if constexpr (vectors > 3) sums[3] = multiply_add(factor, b[3], sums[3]);
+  each<vectors>([&](int v)
+                    CHAINRULE_INLINE_LAMBDA { sums[v] = multiply_add(factor, b[v], sums[v]); });
 }
 
 template <typename V, int vectors>
 CHAINRULE_INLINE void clear(V (&sums)[vectors]) {
-  const auto zero = V::broadcast(0);
-  sums[0] = zero;
-  if constexpr (vectors > 1) sums[1] = zero;
-  if constexpr (vectors > 2) sums[2] = zero;
-  if constexpr (vectors > 3) sums[3] = zero;
+  each<vectors>([&](int v) CHAINRULE_INLINE_LAMBDA { sums[v] = V::broadcast(0); });
 }
 
 template <typename T, typename V>
@@ -88,11 +86,9 @@ CHAINRULE_INLINE void store_vector(V sum, T* to, int64_t count, bool accumulate)
 
 template <typename T, typename V, int vectors>
 CHAINRULE_INLINE void store_row(const V (&sums)[vectors], T* c, int64_t last, bool accumulate) {
-  constexpr int lanes = V::lanes;
-  if constexpr (vectors > 1) store_vector(sums[0], c, lanes, accumulate);
-  if constexpr (vectors > 2) store_vector(sums[1], c + lanes, lanes, accumulate);
-  if constexpr (vectors > 3) store_vector(sums[2], c + 2 * lanes, lanes, accumulate);
-  store_vector(sums[vectors - 1], c + (vectors - 1) * lanes, last, accumulate);
+  each<vectors>([&](int v) CHAINRULE_INLINE_LAMBDA {
+    store_vector(sums[v], c + v * V::lanes, v + 1 < vectors ? V::lanes : last, accumulate);
+  });
 }
 
 // Packs of indices unroll the rows: an array that is indexed in a loop that is left over lives in
