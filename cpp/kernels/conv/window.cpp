@@ -14,6 +14,7 @@
 
 #include "kernels/declared.h"
 #include "kernels/rounding.h"
+#include "kernels/simd/each.h"
 #include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
@@ -47,14 +48,6 @@ struct Tile {
   int64_t last = 0;       // elements of the last vector
   bool accumulate = false;
 };
-
-// f(0) ... f(count - 1), unrolled: an array that is indexed in a loop that is left over lives in
-// memory, not in registers.
-template <int count, typename F>
-CHAINRULE_INLINE void each(F f) {
-  [&]<int... i>(std::integer_sequence<int, i...>)
-      CHAINRULE_INLINE_LAMBDA { (f(i), ...); }(std::make_integer_sequence<int, count>{});
-}
 
 // V is a Vector<T> or a HalfVector<T>.
 
