@@ -7,6 +7,7 @@
 #include <new>
 #include <ranges>
 #include <stdexcept>
+#include <utility>
 
 #include "plan/names.h"
 #include "plan/row_chains.h"
@@ -119,13 +120,7 @@ void Executor::check_input(const GatherBatch& gather) const {
     refuse(number + ": rows of " + std::to_string(input.columns) + " elements, the plan takes " +
            std::to_string(gather.columns));
   }
-  if (input.dtype == gather.dtype) return;
-  const auto from = static_cast<std::size_t>(input.dtype);
-  const bool has_kernel =
-      (gather.dtype == DType::float32 && kernels_.float32.load[from] != nullptr) ||
-      (gather.dtype == DType::float64 && kernels_.float64.load[from] != nullptr) ||
-      (gather.dtype == DType::int64 && kernels_.int64.load[from] != nullptr);
-  if (!has_kernel) {
+  if (input.dtype != gather.dtype && !is_computed_in(gather.dtype)) {
     refuse(number + ": no conversion from " + std::string(name_of(input.dtype)) + " to " +
            std::string(name_of(gather.dtype)));
   }

@@ -27,9 +27,6 @@ class BlockedConvTask : public Task {
         x_(building.memory.at<const T>(conv.x)),
         w_(building.memory.at<const T>(conv.w)),
         y_(building.memory.at<T>(conv.y)) {
-    if (kernels_of<T>(building.kernels).window_product == nullptr) {
-      building.lacks("convolutions", conv.dtype);
-    }
     if (conv.epilogue) epilogue_.emplace(*conv.epilogue, building, false);
   }
 

@@ -30,7 +30,6 @@ class ConvWeightGradTask final : public Task {
         x_(building.memory.at<const T>(conv.x)),
         g_(building.memory.at<const T>(conv.g)),
         w_(building.memory.at<T>(conv.w)) {
-    if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(blocks_.scratch_bytes(sizeof(T)));
     if (groups_ == 0 || filters_ == 0 || terms() == 0) return;
     tiles_of_group_ = ceil_div(terms(), tile_terms);
@@ -140,7 +139,6 @@ class WinogradWeightGradTask final : public Task {
         x_(building.memory.at<const T>(conv.x)),
         g_(building.memory.at<const T>(conv.g)),
         w_(building.memory.at<T>(conv.w)) {
-    if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(blocks_.scratch_bytes());
     // Each share of a part reads all of its images: there are no more than threads may want.
     while (parts_ * shares_ < least_shares) shares_ *= 2;

@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "kernels/rounding.h"
@@ -89,10 +89,6 @@ class ElementwiseProgram<T>::Preparation {
   }
 
  private:
-  [[noreturn]] void lacks(std::string_view what) const {
-    building_.lacks(std::string(what) + " in programs", dtype_of<T>);
-  }
-
   // Registers that an operation overwrites must be loaded into a block of their own: what was
   // loaded once is needed again in the next block, and what is used in place must not be changed.
   Slot new_register_slot(Register reg) {
@@ -135,13 +131,11 @@ class ElementwiseProgram<T>::Preparation {
       prepared.kind = has_columns ? Kind::matrix : Kind::per_row;
     }
     if (load.random) {
-      if (made_.random_uniform_ == nullptr) lacks("random numbers");
       prepared.kind = Kind::random;
       if (!has_columns) prepared.row_stride = std::max<std::int64_t>(prepared.row_stride, 1);
       made_.nanoseconds_ += 0.3;
     } else if (load.dtype != dtype_of<T>) {
       prepared.convert = kernels_.load[static_cast<std::size_t>(load.dtype)];
-      if (prepared.convert == nullptr) lacks("loads of " + std::string(name_of(load.dtype)));
     }
     prepared.in_place = load.dtype == dtype_of<T> && has_columns && !load.random;
     prepared.register_slot = new_register_slot(load.reg);
@@ -177,7 +171,6 @@ class ElementwiseProgram<T>::Preparation {
       prepared.register_slot = store.reg;
       if (store.dtype != dtype_of<T>) {
         prepared.convert = kernels_.store[static_cast<std::size_t>(store.dtype)];
-        if (prepared.convert == nullptr) lacks("stores of " + std::string(name_of(store.dtype)));
       }
       const auto op = writer_[store.reg];
       prepared.written_in_place = prepared.convert == nullptr && op && !target_[*op];
@@ -204,7 +197,11 @@ class ElementwiseProgram<T>::Preparation {
       const MicroOp& op = program_.ops[i];
       Operation prepared = {};
       prepared.kernel = kernels_.ops[static_cast<std::size_t>(op.opcode)];
-      if (prepared.kernel == nullptr) lacks(name_of(op.opcode));
+      if (prepared.kernel == nullptr) {
+        throw std::invalid_argument(building_.label + ": no kernel for " +
+                                    std::string(name_of(op.opcode)) + " in programs of " +
+                                    std::string(name_of(dtype_of<T>)));
+      }
       prepared.a = slot_of_[op.inputs[0]];
       prepared.b = op.inputs.count > 1 ? slot_of_[op.inputs[1]] : prepared.a;
       prepared.c = op.inputs.count > 2 ? slot_of_[op.inputs[2]] : prepared.a;
