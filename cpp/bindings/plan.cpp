@@ -11,7 +11,6 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -30,6 +29,7 @@
 #include "bindings/without_gil.h"
 #include "plan/names.h"
 #include "plan/plan.h"
+#include "plan/validator.h"
 #include "runtime/executor.h"
 #include "runtime/instruction_sets.h"
 #include "tasks/multiplier.h"
@@ -84,15 +84,8 @@ class BoundPlan {
 
   void labels(chainrule::Ref place, chainrule::DType dtype, std::int64_t count,
               std::uint64_t limit) {
-    const SpaceArray& space = arrays_[static_cast<std::size_t>(place.space)];
-    const auto size = static_cast<std::int64_t>(space.size());
-    const std::int64_t bytes = chainrule::itemsize(dtype);
-    if (place.offset < 0 || count < 0 || place.offset > size || place.offset % bytes != 0 ||
-        count > (size - place.offset) / bytes) {
-      throw std::invalid_argument("labels lie outside of their space");
-    }
-    labels_.push_back(
-        {reinterpret_cast<const std::byte*>(space.data()) + place.offset, dtype, count, limit});
+    chainrule::validate_place("labels", place, dtype, count, sizes());
+    labels_.push_back({memory().at(place), dtype, count, limit});
   }
 
   bool has_wrong_labels() const {
@@ -111,13 +104,8 @@ class BoundPlan {
   }
 
   void output(chainrule::Ref place, std::int64_t bytes) {
-    const SpaceArray& space = arrays_[static_cast<std::size_t>(place.space)];
-    const auto size = static_cast<std::int64_t>(space.size());
-    if (place.offset < 0 || bytes < 0 || place.offset > size || bytes > size - place.offset) {
-      throw std::invalid_argument("an output lies outside of its space");
-    }
-    outputs_.push_back({reinterpret_cast<const std::byte*>(space.data()) + place.offset,
-                        static_cast<std::size_t>(bytes)});
+    chainrule::validate_place("an output", place, chainrule::DType::uint8, bytes, sizes());
+    outputs_.push_back({memory().at(place), static_cast<std::size_t>(bytes)});
   }
 
   // Throws std::invalid_argument unless there is an array of the right size for each output.
@@ -229,9 +217,17 @@ const char* status_name(chainrule::Status status) {
   return "ok";
 }
 
-bool is_short(BoundPlan& plan, std::int64_t steps) {
-  const double expected = plan.executor().least_seconds_a_step() * static_cast<double>(steps);
-  return expected < chainrule::short_seconds;
+// Without the GIL, but where the work is too short for that.
+chainrule::RunResult run_request(BoundPlan& plan, chainrule::RunRequest& request,
+                                 std::int64_t threads) {
+  chainrule::check_threads(threads);
+  request.threads = static_cast<std::int32_t>(threads);
+  const double expected =
+      plan.executor().least_seconds_a_step() * static_cast<double>(request.steps);
+  const bool is_short = expected < chainrule::short_seconds;
+  std::optional<chainrule::WithoutGil> released;
+  if (!is_short) released.emplace();
+  return plan.executor().run(request);
 }
 
 nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t first,
@@ -246,14 +242,8 @@ nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t fir
   request.first = first;
   request.steps = steps;
   request.seconds = seconds;
-  chainrule::check_threads(threads);
-  request.threads = static_cast<std::int32_t>(threads);
   if (hold != nullptr) request.ends = [hold] { return hold->is_waited_for(); };
-  const chainrule::RunResult result = [&] {
-    std::optional<chainrule::WithoutGil> released;
-    if (!is_short(plan, steps)) released.emplace();
-    return plan.executor().run(request);
-  }();
+  const chainrule::RunResult result = run_request(plan, request, threads);
   return nb::make_tuple(result.steps, array_of(result.totals), array_of(result.last),
                         status_name(result.status), result.label);
 }
@@ -262,12 +252,7 @@ std::string step(BoundPlan& plan, std::int64_t threads) {
   if (plan.has_wrong_labels()) return "labels";
   chainrule::RunRequest request;
   request.steps = 1;
-  request.seconds = std::numeric_limits<double>::infinity();
-  chainrule::check_threads(threads);
-  request.threads = static_cast<std::int32_t>(threads);
-  std::optional<chainrule::WithoutGil> released;
-  if (!is_short(plan, 1)) released.emplace();
-  return plan.executor().run(request).label;
+  return run_request(plan, request, threads).label;
 }
 
 std::string answer(BoundPlan& plan, const std::vector<nb::handle>& inputs,
@@ -279,14 +264,7 @@ std::string answer(BoundPlan& plan, const std::vector<nb::handle>& inputs,
   chainrule::RunRequest request;
   if (number != 0) request.order = plan.rows_as_they_lie(plan.rows_of_inputs());
   request.steps = 1;
-  request.seconds = std::numeric_limits<double>::infinity();
-  chainrule::check_threads(threads);
-  request.threads = static_cast<std::int32_t>(threads);
-  const std::string failed = [&] {
-    std::optional<chainrule::WithoutGil> released;
-    if (!is_short(plan, 1)) released.emplace();
-    return plan.executor().run(request).label;
-  }();
+  const std::string failed = run_request(plan, request, threads).label;
   plan.copy_outputs(outputs);
   return failed;
 }
@@ -456,6 +434,6 @@ void bind_plan(nb::module_& module) {
           "Times each instruction from now on, or stops.")
       .def("times", &times, "(label, calls, seconds) of each instruction.")
       .def(
-          "chains", [](BoundPlan& plan) { return plan.executor().chains(); },
+          "fused_chains", [](BoundPlan& plan) { return plan.executor().fused_chains(); },
           "How many chains of operations in programs are done by a kernel of their own.");
 }

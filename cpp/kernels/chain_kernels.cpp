@@ -28,76 +28,67 @@ struct Registers {
 };
 
 // Operation `i` of the chain and those after it.
-template <int number, int i, typename T>
+template <const Chain& chain, int i, typename T>
 CHAINRULE_INLINE void compute(Registers<T>& registers) {
-  if constexpr (i < chains[number].length) {
-    constexpr ChainOp op = chains[number].ops[i];
+  if constexpr (i < chain.length) {
+    constexpr ChainOp op = chain.ops[i];
     registers.result[i] = apply<op.opcode>(registers.template at<op.operands[0]>(),
                                            registers.template at<op.operands[1]>(),
                                            registers.template at<op.operands[2]>());
-    compute<number, i + 1>(registers);
+    compute<chain, i + 1>(registers);
   }
 }
 
-template <int number, int i, typename T, typename Load>
+template <const Chain& chain, int i, typename T, typename Load>
 CHAINRULE_INLINE void load(Registers<T>& registers, Load from, bool scalars) {
-  if constexpr (i < chains[number].inputs) {
-    constexpr bool is_scalar = chains[number].is_scalar(i);
+  if constexpr (i < chain.inputs) {
+    constexpr bool is_scalar = chain.is_scalar(i);
     if (is_scalar == scalars) registers.input[i] = from(i);
-    load<number, i + 1>(registers, from, scalars);
+    load<chain, i + 1>(registers, from, scalars);
   }
 }
 
-template <int number, int i, int r, typename T, typename Store>
+template <const Chain& chain, int i, int r, typename T, typename Store>
 CHAINRULE_INLINE void store(const Registers<T>& registers, Store to) {
-  if constexpr (i < chains[number].length) {
-    constexpr bool is_result = chains[number].is_result(i);
+  if constexpr (i < chain.length) {
+    constexpr bool is_result = chain.is_result(i);
     if constexpr (is_result) to(r, registers.result[i]);
-    store<number, i + 1, r + is_result>(registers, to);
+    store<chain, i + 1, r + is_result>(registers, to);
   }
 }
 
 }  // namespace
 
-template <int number, typename T>
+template <const Chain& chain, typename T>
 void run_chain(T* const* results, const T* const* inputs, std::int64_t n) {
   using V = Vector<T>;
   Registers<T> registers;
   for (V& v : registers.input) v = broadcast(T(0));
-  load<number, 0>(
+  load<chain, 0>(
       registers, [&](int k) CHAINRULE_INLINE_LAMBDA { return broadcast(*inputs[k]); }, true);
   std::int64_t i = 0;
   for (; i + V::lanes <= n; i += V::lanes) {
-    load<number, 0>(
+    load<chain, 0>(
         registers, [&](int k) CHAINRULE_INLINE_LAMBDA { return V::load(inputs[k] + i); }, false);
-    compute<number, 0>(registers);
-    store<number, 0, 0>(registers,
-                        [&](int r, V v) CHAINRULE_INLINE_LAMBDA { v.store(results[r] + i); });
+    compute<chain, 0>(registers);
+    store<chain, 0, 0>(registers,
+                       [&](int r, V v) CHAINRULE_INLINE_LAMBDA { v.store(results[r] + i); });
   }
   if (const std::int64_t rest = n - i; rest > 0) {
-    load<number, 0>(
+    load<chain, 0>(
         registers,
         [&](int k) CHAINRULE_INLINE_LAMBDA { return V::load_partial(inputs[k] + i, rest); }, false);
-    compute<number, 0>(registers);
-    store<number, 0, 0>(registers, [&](int r, V v) CHAINRULE_INLINE_LAMBDA {
+    compute<chain, 0>(registers);
+    store<chain, 0, 0>(registers, [&](int r, V v) CHAINRULE_INLINE_LAMBDA {
       v.store_partial(results[r] + i, rest);
     });
   }
 }
 
-#define CHAINRULE_INSTANTIATE(number)                                                \
-  template void run_chain<number>(float* const*, const float* const*, std::int64_t); \
-  template void run_chain<number>(double* const*, const double* const*, std::int64_t);
-CHAINRULE_INSTANTIATE(0)
-CHAINRULE_INSTANTIATE(1)
-CHAINRULE_INSTANTIATE(2)
-CHAINRULE_INSTANTIATE(3)
-CHAINRULE_INSTANTIATE(4)
-CHAINRULE_INSTANTIATE(5)
-CHAINRULE_INSTANTIATE(6)
-CHAINRULE_INSTANTIATE(7)
-CHAINRULE_INSTANTIATE(8)
-CHAINRULE_INSTANTIATE(9)
-static_assert(chain_count == 10);
+#define CHAINRULE_CHAIN(name)                                                             \
+  template void run_chain<fused::name>(float* const*, const float* const*, std::int64_t); \
+  template void run_chain<fused::name>(double* const*, const double* const*, std::int64_t);
+#include "kernels/chains.def"
+#undef CHAINRULE_CHAIN
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -25,16 +25,17 @@ namespace {
     }                                   \
   }()
 
-template <int number, typename Scalar>
+template <const Chain& chain, typename Scalar>
 constexpr auto chain_kernel = [] {
   if constexpr (is_integer<Scalar>) {
     return nullptr;
   } else {
-    return &run_chain<number, Scalar>;
+    return &run_chain<chain, Scalar>;
   }
 }();
 
 #define CHAINRULE_OP(name, inputs, cost) Elementwise<Scalar>::name,
+#define CHAINRULE_CHAIN(name) chain_kernel<fused::name, Scalar>,
 #define CHAINRULE_REDUCTION(name) reduce_##name<Scalar>,
 #define CHAINRULE_DTYPE_LOAD(name, numpy_name, Stored) load_as<Scalar, Stored>,
 #define CHAINRULE_DTYPE_STORE(name, numpy_name, Stored) store_as<Scalar, Stored>,
@@ -49,10 +50,10 @@ constexpr Kernels<Scalar> kernels = {
         {
 #include "kernels/ops.def"
         },
-    .chains = {chain_kernel<0, Scalar>, chain_kernel<1, Scalar>, chain_kernel<2, Scalar>,
-               chain_kernel<3, Scalar>, chain_kernel<4, Scalar>, chain_kernel<5, Scalar>,
-               chain_kernel<6, Scalar>, chain_kernel<7, Scalar>, chain_kernel<8, Scalar>,
-               chain_kernel<9, Scalar>},
+    .chains =
+        {
+#include "kernels/chains.def"
+        },
     .load =
         {
 #define CHAINRULE_DTYPE CHAINRULE_DTYPE_LOAD
@@ -76,9 +77,9 @@ constexpr Kernels<Scalar> kernels = {
     .largest_own_product = gemm_choice::largest_own_product<Scalar>,
 #include "kernels/kernels.def"
 };
-static_assert(chain_count == 10);  // where the list of chains grows, so must its line above
 
 #undef CHAINRULE_OP
+#undef CHAINRULE_CHAIN
 #undef CHAINRULE_REDUCTION
 #undef CHAINRULE_ROW
 #undef CHAINRULE_KERNEL

@@ -161,6 +161,15 @@ struct WeightsOf {
   std::int64_t groups, m, n, from_sum, from_row;
 };
 
+// out[o * inner_total + i] = the reduction over l of x[(o * length + l) * inner_total + i], for
+// o < outer and i < inner <= inner_total.
+template <typename T>
+struct ReduceCall {
+  T* out;
+  const T* x;
+  std::int64_t outer, length, inner, inner_total;
+};
+
 // The operands of a row kernel, as rows.def lists them. Each holds `rows` contiguous rows.
 template <typename T>
 struct RowCall {
@@ -181,11 +190,8 @@ template <typename T>
 using LoadKernel = void (*)(T* out, const void* x, std::int64_t n);
 template <typename T>
 using StoreKernel = void (*)(void* out, const T* x, std::int64_t n);
-// out[o * inner_total + i] = the reduction over l of x[(o * length + l) * inner_total + i], for
-// o < outer and i < inner <= inner_total.
 template <typename T>
-using ReduceKernel = void (*)(T* out, const T* x, std::int64_t outer, std::int64_t length,
-                              std::int64_t inner, std::int64_t inner_total);
+using ReduceKernel = void (*)(const ReduceCall<T>& call);
 // False where a label is out of range.
 template <typename T>
 using RowKernel = bool (*)(const RowCall<T>& call);

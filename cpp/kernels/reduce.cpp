@@ -5,7 +5,9 @@
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
 
-struct Sum {
+// By their names in reductions.def.
+namespace operations {
+struct sum {
   template <typename T>
   static constexpr T identity = T(0);
   template <typename T>
@@ -13,7 +15,7 @@ struct Sum {
     return a + b;
   }
 };
-struct Max {
+struct max {
   template <typename T>
   static constexpr T identity = lowest<T>;
   template <typename T>
@@ -21,7 +23,7 @@ struct Max {
     return maximum(a, b);
   }
 };
-struct Min {
+struct min {
   template <typename T>
   static constexpr T identity = highest<T>;
   template <typename T>
@@ -29,6 +31,7 @@ struct Min {
     return minimum(a, b);
   }
 };
+}  // namespace operations
 
 // Combines blocks in pairs, pairs of pairs and so on, as they come: the rounding error of a sum
 // grows with the logarithm of their number. Level l holds the result of 2^l blocks where bit l of
@@ -144,8 +147,8 @@ CHAINRULE_INLINE void reduce_columns(T* out, const T* x, std::int64_t length, st
 }
 
 template <typename T, typename Op>
-void reduce(T* out, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
-            std::int64_t inner_total) {
+void reduce(const ReduceCall<T>& call) {
+  const auto [out, x, outer, length, inner, inner_total] = call;
   constexpr int lanes = Vector<T>::lanes;
   for (std::int64_t o = 0; o < outer; ++o) {
     T* const to = out + o * inner_total;
@@ -170,28 +173,15 @@ void reduce(T* out, const T* x, std::int64_t outer, std::int64_t length, std::in
 
 }  // namespace
 
-template <typename T>
-void reduce_sum(T* out, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
-                std::int64_t inner_total) {
-  reduce<T, Sum>(out, x, outer, length, inner, inner_total);
-}
-template <typename T>
-void reduce_max(T* out, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
-                std::int64_t inner_total) {
-  reduce<T, Max>(out, x, outer, length, inner, inner_total);
-}
-template <typename T>
-void reduce_min(T* out, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
-                std::int64_t inner_total) {
-  reduce<T, Min>(out, x, outer, length, inner, inner_total);
-}
-
-#define CHAINRULE_INSTANTIATE(T)                                                                  \
-  template void reduce_sum(T*, const T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t); \
-  template void reduce_max(T*, const T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t); \
-  template void reduce_min(T*, const T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t);
-CHAINRULE_INSTANTIATE(float)
-CHAINRULE_INSTANTIATE(double)
-CHAINRULE_INSTANTIATE(std::int64_t)
+#define CHAINRULE_REDUCTION(name)                         \
+  template <typename T>                                   \
+  void reduce_##name(const ReduceCall<T>& call) {         \
+    reduce<T, operations::name>(call);                    \
+  }                                                       \
+  template void reduce_##name(const ReduceCall<float>&);  \
+  template void reduce_##name(const ReduceCall<double>&); \
+  template void reduce_##name(const ReduceCall<std::int64_t>&);
+#include "kernels/reductions.def"
+#undef CHAINRULE_REDUCTION
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -57,14 +57,7 @@ std::vector<Extent> Validator::operator()(const WeightedRows& sums) const {
 
 std::vector<Extent> Validator::operator()(const SubtractRows& update) const {
   floats(*this, update.dtype);
-  length("length", update.length);
-  length("count", update.count);
-  length("inner", update.inner);
-  const Extent out = place("out", update.out, update.dtype, product(update.length, update.inner));
-  const Extent x = place("x", update.x, update.dtype, product(update.length, update.inner));
-  if (x.space != out.space || x.begin != out.begin) apart(out, x);
-  apart(out, place("values", update.values, update.dtype, product(update.count, update.inner)));
-  apart(out, place("indices", update.indices, DType::int64, update.count));
+  const Extent out = updated_rows(update);
   apart(out, place("factor", update.factor, update.dtype, 1));
   return {out};
 }

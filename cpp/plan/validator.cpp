@@ -37,6 +37,12 @@ void Validator::length(std::string_view what, std::int64_t value) const {
   if (value > most_elements) refuse(std::string(what) + " is too large: " + std::to_string(value));
 }
 
+void Validator::itemsize_of_copies(std::int64_t itemsize) const {
+  if (itemsize != 1 && itemsize != 2 && itemsize != 4 && itemsize != 8) {
+    refuse("itemsize must be 1, 2, 4 or 8, got " + std::to_string(itemsize));
+  }
+}
+
 void Validator::representable(double number, DType dtype) const {
   if (is_floating(dtype)) return;
   const bool is_boolean = dtype == DType::boolean;
@@ -108,9 +114,7 @@ std::vector<Extent> Validator::operator()(const Rows& rows) const {
 }
 
 std::vector<Extent> Validator::operator()(const Copy& copy) const {
-  if (copy.itemsize != 1 && copy.itemsize != 2 && copy.itemsize != 4 && copy.itemsize != 8) {
-    refuse("itemsize must be 1, 2, 4 or 8, got " + std::to_string(copy.itemsize));
-  }
+  itemsize_of_copies(copy.itemsize);
   const std::size_t axes = copy.shape.size();
   if (axes > max_copy_axes) {
     refuse("a copy has at most " + std::to_string(max_copy_axes) + " axes, got " +
@@ -158,9 +162,7 @@ std::vector<Extent> Validator::operator()(const Fill& fill) const {
 
 std::vector<Extent> Validator::operator()(const Gather& gather) const {
   const std::int64_t item = gather.itemsize;
-  if (item != 1 && item != 2 && item != 4 && item != 8) {
-    refuse("itemsize must be 1, 2, 4 or 8, got " + std::to_string(item));
-  }
+  itemsize_of_copies(item);
   length("outer", gather.outer);
   length("length", gather.length);
   length("count", gather.count);
@@ -196,17 +198,7 @@ std::vector<Extent> Validator::operator()(const FirstUses& uses) const {
   return {out};
 }
 
-std::vector<Extent> Validator::operator()(const PutRows& put) const {
-  length("length", put.length);
-  length("count", put.count);
-  length("inner", put.inner);
-  const Extent out = place("out", put.out, put.dtype, product(put.length, put.inner));
-  const Extent x = place("x", put.x, put.dtype, product(put.length, put.inner));
-  if (x.space != out.space || x.begin != out.begin) apart(out, x);
-  apart(out, place("values", put.values, put.dtype, product(put.count, put.inner)));
-  apart(out, place("indices", put.indices, DType::int64, put.count));
-  return {out};
-}
+std::vector<Extent> Validator::operator()(const PutRows& put) const { return {updated_rows(put)}; }
 
 std::vector<Extent> Validator::operator()(const RandomUniform& random) const {
   if (!is_floating(random.dtype)) {

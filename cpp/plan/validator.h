@@ -43,6 +43,8 @@ class Validator {
   void not_negative(std::string_view what, std::int64_t value) const;
   // A number of elements.
   void length(std::string_view what, std::int64_t value) const;
+  // Of elements that are moved whatever their dtype.
+  void itemsize_of_copies(std::int64_t itemsize) const;
   // A number that elements of the dtype can have.
   void representable(double number, DType dtype) const;
 
@@ -69,6 +71,19 @@ class Validator {
   void epilogue(const Program& program, const Store& out, std::int64_t rows, std::int64_t columns,
                 std::int64_t sum_rows, const std::vector<Extent>& inputs,
                 std::vector<Extent>& written) const;
+  // Of PutRows or SubtractRows: the table that it writes.
+  template <typename Update>
+  Extent updated_rows(const Update& update) const {
+    length("length", update.length);
+    length("count", update.count);
+    length("inner", update.inner);
+    const Extent out = place("out", update.out, update.dtype, product(update.length, update.inner));
+    const Extent x = place("x", update.x, update.dtype, product(update.length, update.inner));
+    if (x.space != out.space || x.begin != out.begin) apart(out, x);
+    apart(out, place("values", update.values, update.dtype, product(update.count, update.inner)));
+    apart(out, place("indices", update.indices, DType::int64, update.count));
+    return out;
+  }
   Extent matrix(std::string_view what, Ref ref, DType dtype, std::int64_t rows,
                 std::int64_t columns, std::int64_t row_stride, std::int64_t batch,
                 std::int64_t batch_stride) const;

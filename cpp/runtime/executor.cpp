@@ -7,6 +7,7 @@
 #include <new>
 #include <ranges>
 #include <stdexcept>
+#include <utility>
 
 #include "plan/names.h"
 #include "plan/row_chains.h"
@@ -27,7 +28,7 @@ double seconds_since(Clock::time_point begin) {
 [[noreturn]] void refuse(const std::string& reason) { throw std::invalid_argument(reason); }
 
 // The number of the chain that an instruction belongs to; 0: none.
-std::int64_t chain_of(const Instruction& instruction) {
+std::int64_t row_chain_of(const Instruction& instruction) {
   return std::visit(
       [](const auto& work) -> std::int64_t {
         if constexpr (requires { work.chain; }) return work.chain;
@@ -92,8 +93,8 @@ void Executor::add(const Instruction& instruction) {
   const Building building = {instruction.label, chunks_, memory_, kernels_, inputs_};
   std::unique_ptr<Task> task =
       std::visit([&](const auto& work) { return make_task(work, building); }, instruction.work);
-  const std::int64_t chain = chain_of(instruction);
-  if (chain != 0 && !instructions_.empty() && instructions_.back().chain == chain &&
+  const std::int64_t chain = row_chain_of(instruction);
+  if (chain != 0 && !instructions_.empty() && instructions_.back().row_chain == chain &&
       instructions_.back().task->rows() != task->rows()) {
     refuse(instruction.label + ": " + std::to_string(task->rows()) + " rows, but the chain has " +
            std::to_string(instructions_.back().task->rows()));
@@ -119,13 +120,7 @@ void Executor::check_input(const GatherBatch& gather) const {
     refuse(number + ": rows of " + std::to_string(input.columns) + " elements, the plan takes " +
            std::to_string(gather.columns));
   }
-  if (input.dtype == gather.dtype) return;
-  const auto from = static_cast<std::size_t>(input.dtype);
-  const bool has_kernel =
-      (gather.dtype == DType::float32 && kernels_.float32.load[from] != nullptr) ||
-      (gather.dtype == DType::float64 && kernels_.float64.load[from] != nullptr) ||
-      (gather.dtype == DType::int64 && kernels_.int64.load[from] != nullptr);
-  if (!has_kernel) {
+  if (input.dtype != gather.dtype && !is_computed_in(gather.dtype)) {
     refuse(number + ": no conversion from " + std::string(name_of(input.dtype)) + " to " +
            std::string(name_of(gather.dtype)));
   }
@@ -182,10 +177,10 @@ std::vector<Timing> Executor::times() const {
   return times;
 }
 
-std::int64_t Executor::chains() const {
+std::int64_t Executor::fused_chains() const {
   const Entry entry(is_running_);
   std::int64_t count = 0;
-  for (const ScheduledTask& instruction : instructions_) count += instruction.task->chains();
+  for (const ScheduledTask& instruction : instructions_) count += instruction.task->fused_chains();
   return count;
 }
 
@@ -258,9 +253,9 @@ RunResult Executor::run(const RunRequest& request) {
   std::int32_t most = 1;
   for (const ScheduledTask& instruction : instructions_) {
     const Task& task = *instruction.task;
-    most =
-        std::max(most, instruction.chain == 0 ? task.chunks()
-                                              : static_cast<std::int32_t>(row_blocks(task.rows())));
+    most = std::max(most, instruction.row_chain == 0
+                              ? task.chunks()
+                              : static_cast<std::int32_t>(row_blocks(task.rows())));
   }
   const std::int32_t threads = std::min(request.threads, most);
   prepare_scratch(threads);
@@ -345,9 +340,9 @@ template <bool timed>
 const Executor::ScheduledTask* Executor::run_step(ThreadTeam& team) noexcept {
   for (std::size_t i = 0; i < instructions_.size(); ++i) {
     ScheduledTask& instruction = instructions_[i];
-    if (instruction.chain != 0) {
-      const std::span<ScheduledTask> chain = chain_from(i);
-      run_chain<timed>(chain, team);
+    if (instruction.row_chain != 0) {
+      const std::span<ScheduledTask> chain = row_chain_from(i);
+      run_row_chain<timed>(chain, team);
       i += chain.size() - 1;
       continue;
     }
@@ -369,18 +364,19 @@ const Executor::ScheduledTask* Executor::run_step(ThreadTeam& team) noexcept {
   return nullptr;
 }
 
-std::span<Executor::ScheduledTask> Executor::chain_from(std::size_t first) {
+std::span<Executor::ScheduledTask> Executor::row_chain_from(std::size_t first) {
   std::size_t end = first + 1;
-  while (end < instructions_.size() && instructions_[end].chain == instructions_[first].chain)
+  while (end < instructions_.size() &&
+         instructions_[end].row_chain == instructions_[first].row_chain)
     ++end;
   return std::span(instructions_).subspan(first, end - first);
 }
 
 template <bool timed>
-void Executor::run_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexcept {
-  chain_ = chain;
+void Executor::run_row_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexcept {
+  row_chain_ = chain;
   team.run(*this, static_cast<std::int32_t>(row_blocks(chain.front().task->rows())));
-  chain_ = {};
+  row_chain_ = {};
   if constexpr (timed) {
     for (ScheduledTask& instruction : chain) ++instruction.calls;
   }
@@ -389,11 +385,11 @@ void Executor::run_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexc
 // A block of the rows of all of the chain's instructions. The first thread measures the time that
 // it needs for each of them: none, where the others have taken all blocks.
 void Executor::run_block(std::int32_t block, std::int32_t thread) noexcept {
-  const std::int64_t rows = chain_.front().task->rows();
+  const std::int64_t rows = row_chain_.front().task->rows();
   const std::int64_t begin = first_row(block, rows), end = first_row(block + 1, rows);
   const Worker worker = {scratch_[static_cast<std::size_t>(thread)].get(), batch_};
   const bool is_timed = is_profiled_ && thread == 0;
-  for (ScheduledTask& instruction : chain_) {
+  for (ScheduledTask& instruction : row_chain_) {
     const auto before = is_timed ? Clock::now() : Clock::time_point();
     instruction.task->run_rows(begin, end, worker);
     if (is_timed) instruction.seconds += seconds_since(before);
@@ -401,7 +397,7 @@ void Executor::run_block(std::int32_t block, std::int32_t thread) noexcept {
 }
 
 void Executor::run_chunk(std::int32_t chunk, std::int32_t thread) noexcept {
-  if (!chain_.empty()) return run_block(chunk, thread);
+  if (!row_chain_.empty()) return run_block(chunk, thread);
   const bool done = task_->run(chunk, {scratch_[static_cast<std::size_t>(thread)].get(), batch_});
   if (!done) has_failed_.store(true, std::memory_order_relaxed);
 }

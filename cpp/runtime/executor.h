@@ -11,7 +11,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "plan/extents.h"
@@ -39,8 +38,9 @@ struct RunRequest {
   // Steps x registered scalars; without them they are as their places hold them.
   std::optional<std::span<const double>> scalars;
   std::span<const double> totals;  // what the sums begin with; empty for 0
-  double seconds = 0;              // after which no further step begins
-  std::function<bool()> ends;      // no further step begins once this is true; may be empty
+  // No further step begins after so many seconds, or once `ends` is true, which may be empty.
+  double seconds = std::numeric_limits<double>::infinity();
+  std::function<bool()> ends;
   std::int32_t threads = 1;
 };
 
@@ -75,7 +75,7 @@ class Executor final : private SharedWork {
   void profile(bool on);
   std::vector<Timing> times() const;
   // Of all programs, epilogues of products among them.
-  std::int64_t chains() const;
+  std::int64_t fused_chains() const;
   RunResult run(const RunRequest& request);
   // Of all runs. A mean of a run beside other threads counts how long it waited for a CPU.
   double least_seconds_a_step() const {
@@ -110,7 +110,7 @@ class Executor final : private SharedWork {
     std::string label;
     std::vector<Extent> writes;
     RowLog* log;
-    std::int64_t chain;  // see plan/row_chains.h
+    std::int64_t row_chain;  // see plan/row_chains.h
     std::int64_t calls = 0;
     double seconds = 0;
   };
@@ -137,9 +137,9 @@ class Executor final : private SharedWork {
   template <bool timed>
   const ScheduledTask* run_step(ThreadTeam& team) noexcept;
   template <bool timed>
-  void run_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexcept;
+  void run_row_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexcept;
   // The instructions of the chain that begins with this one.
-  std::span<ScheduledTask> chain_from(std::size_t first);
+  std::span<ScheduledTask> row_chain_from(std::size_t first);
   void run_chunk(std::int32_t chunk, std::int32_t thread) noexcept override;
   void run_block(std::int32_t block, std::int32_t thread) noexcept;
   // The total that is not finite, if any.
@@ -165,7 +165,7 @@ class Executor final : private SharedWork {
 
   // Of the chunk's instruction, while a step runs.
   const Task* task_ = nullptr;
-  std::span<ScheduledTask> chain_;  // where it is not empty, what runs is a block of its rows
+  std::span<ScheduledTask> row_chain_;  // where it is not empty, what runs is a block of its rows
   const std::int64_t* batch_ = nullptr;
   std::atomic<bool> has_failed_ = false;
 };

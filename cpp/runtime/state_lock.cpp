@@ -1,6 +1,5 @@
 #include "runtime/state_lock.h"
 
-#include <algorithm>
 #include <chrono>
 
 #if !defined(_WIN32)

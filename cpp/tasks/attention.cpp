@@ -19,7 +19,6 @@ class AttentionTask final : public Task {
         lse_(attention.lse ? building.memory.at<T>(*attention.lse) : nullptr) {
     const AttentionForm& form = inputs_.form;
     const auto workspace = kernels_of<T>(building.kernels).attention_workspace;
-    if (kernel_ == nullptr) building.lacks("attention", attention.dtype);
     need_scratch(workspace(form.width, form.value_width) * static_cast<std::int64_t>(sizeof(T)));
     blocks_ = ceil_div(form.queries, block_queries);
     const double heads = number(form.batch) * number(form.heads);

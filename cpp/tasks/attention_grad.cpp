@@ -18,7 +18,6 @@ class AttentionGradTask final : public Task {
         lse_(building.memory.at<T>(grad.lse)) {
     const AttentionForm& form = inputs_.form;
     const auto workspace = kernels_of<T>(building.kernels).attention_grad_workspace;
-    if (kernel_ == nullptr) building.lacks("the gradient of attention", grad.dtype);
     need_scratch(workspace(form.queries, form.width, form.value_width) *
                  static_cast<std::int64_t>(sizeof(T)));
     const std::int64_t heads = form.batch * form.heads;

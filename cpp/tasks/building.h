@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -45,9 +44,6 @@ struct Building {
   const Memory& memory;
   const KernelTable& kernels;
   const std::vector<Input>& inputs;
-
-  // Throws std::invalid_argument: the kernels lack `what` for elements of this type.
-  [[noreturn]] void lacks(std::string_view what, DType dtype) const;
 };
 
 // Ready to run: a validated instruction. Throws std::invalid_argument where a kernel is missing.

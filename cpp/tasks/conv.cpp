@@ -27,9 +27,6 @@ class BlockedConvTask : public Task {
         x_(building.memory.at<const T>(conv.x)),
         w_(building.memory.at<const T>(conv.w)),
         y_(building.memory.at<T>(conv.y)) {
-    if (kernels_of<T>(building.kernels).window_product == nullptr) {
-      building.lacks("convolutions", conv.dtype);
-    }
     if (conv.epilogue) epilogue_.emplace(*conv.epilogue, building, false);
   }
 
@@ -92,7 +89,7 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
-    this->for_each_block(chunk, worker.scratch, [&](const WindowBlocks::Block& block) {
+    this->for_each_block(chunk, worker.scratch, [&](const LineBlocks::Block& block) {
       compute(this->y_ + places_.first(block), blocks_.places(block),
               blocks_.elements(block, this->x_, worker.scratch));
     });
@@ -107,16 +104,36 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
     if (channels_ == 1 && groups_ > 1) {
       // All groups at once, one filter of each after the other.
       for (std::int64_t f = 0; f < filters_; ++f) {
-        channel_kernel_({y + f, filters, filters_, under.data, under.offsets, terms, term_count,
-                         w_ + f, filters_, term_count * filters_, count, groups_, accumulate_,
-                         places_.offsets()});
+        channel_kernel_({.c = y + f,
+                         .c_row = filters,
+                         .c_channel = filters_,
+                         .a = under.data,
+                         .rows = under.offsets,
+                         .terms = terms,
+                         .term_count = term_count,
+                         .b = w_ + f,
+                         .b_term = filters_,
+                         .b_channel = term_count * filters_,
+                         .m = count,
+                         .n = groups_,
+                         .accumulate = accumulate_,
+                         .c_rows = places_.offsets()});
       }
       return;
     }
     for (std::int64_t group = 0; group < groups_; ++group) {
-      kernel_({y + group * filters_, filters, under.data + group * channels_, under.offsets, terms,
-               term_count, w_ + group * term_count * filters_, filters_, count, filters_,
-               accumulate_, false, places_.offsets()});
+      kernel_({.c = y + group * filters_,
+               .ldc = filters,
+               .a = under.data + group * channels_,
+               .rows = under.offsets,
+               .terms = terms,
+               .term_count = term_count,
+               .b = w_ + group * term_count * filters_,
+               .ldb = filters_,
+               .m = count,
+               .n = filters_,
+               .accumulate = accumulate_,
+               .c_rows = places_.offsets()});
     }
   }
 
@@ -170,13 +187,20 @@ class WinogradConvTask final : public BlockedConvTask<T, WinogradBlocks<T>> {
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     const auto tiles = blocks_.prepare(worker.scratch + tiles_at());
-    const auto compute = [&](const typename WinogradBlocks<T>::Block& block) {
+    const auto compute = [&](const LineBlocks::Block& block) {
       blocks_.read_image(block, this->x_, tiles);
       for (std::int64_t k = 0; k < blocks_.numbers; ++k) {
-        kernel_({tiles.places + k * tiles.places_apart, filters_,
-                 tiles.image + k * tiles.image_apart, blocks_.tile_steps(), blocks_.channel_steps(),
-                 channels_, this->w_ + k * channels_ * filters_, filters_, blocks_.tiles(block),
-                 filters_, false});
+        kernel_({.c = tiles.places + k * tiles.places_apart,
+                 .ldc = filters_,
+                 .a = tiles.image + k * tiles.image_apart,
+                 .rows = blocks_.tile_steps(),
+                 .terms = blocks_.channel_steps(),
+                 .term_count = channels_,
+                 .b = this->w_ + k * channels_ * filters_,
+                 .ldb = filters_,
+                 .m = blocks_.tiles(block),
+                 .n = filters_,
+                 .accumulate = false});
       }
       blocks_.write_places(block, tiles, this->y_);
     };
@@ -307,10 +331,18 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
       const std::int64_t skipped = std::max<std::int64_t>(-place, 0);
       const std::int64_t taken = std::min(kernel_columns_, place_columns_ - place) - skipped;
       if (taken <= 0) continue;
-      kernel_({y + (place + skipped) * filters_, image, under + column * channels_,
-               images_at_.data(), terms_.data(), (end - first) * channels_,
-               w + first * channels_ * row_of_weights() + skipped * filters_, row_of_weights(),
-               images, taken * filters_, true, true});
+      kernel_({.c = y + (place + skipped) * filters_,
+               .ldc = image,
+               .a = under + column * channels_,
+               .rows = images_at_.data(),
+               .terms = terms_.data(),
+               .term_count = (end - first) * channels_,
+               .b = w + first * channels_ * row_of_weights() + skipped * filters_,
+               .ldb = row_of_weights(),
+               .m = images,
+               .n = taken * filters_,
+               .accumulate = true,
+               .whole_rows = true});
     }
   }
 

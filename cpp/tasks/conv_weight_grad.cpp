@@ -30,7 +30,6 @@ class ConvWeightGradTask final : public Task {
         x_(building.memory.at<const T>(conv.x)),
         g_(building.memory.at<const T>(conv.g)),
         w_(building.memory.at<T>(conv.w)) {
-    if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(blocks_.scratch_bytes(sizeof(T)));
     if (groups_ == 0 || filters_ == 0 || terms() == 0) return;
     tiles_of_group_ = ceil_div(terms(), tile_terms);
@@ -66,7 +65,7 @@ class ConvWeightGradTask final : public Task {
     const std::int64_t count = blocks_.count(first_image, last_image);
     if (count == 0) add_tiles(w, begin, end, {x_, nullptr}, g_, 0, false);
     for (std::int64_t number = 0; number < count; ++number) {
-      const WindowBlocks::Block block = blocks_.block(first_image, last_image, number);
+      const LineBlocks::Block block = blocks_.block(first_image, last_image, number);
       const auto under = blocks_.elements(block, x_, scratch);
       const T* const g = g_ + blocks_.first_place(block) * groups_ * filters_;
       add_tiles(w, begin, end, under, g, blocks_.places(block), number > 0);
@@ -86,14 +85,32 @@ class ConvWeightGradTask final : public Task {
       begin = next;
       if (is_by_channel()) {
         for (std::int64_t f = 0; f < filters_; ++f) {
-          channel_kernel_({w + term * filters_ + f, filters_, terms() * filters_, under.data, rows,
-                           under.offsets, places, g + f, groups_ * filters_, filters_, count,
-                           groups_, accumulate});
+          channel_kernel_({.c = w + term * filters_ + f,
+                           .c_row = filters_,
+                           .c_channel = terms() * filters_,
+                           .a = under.data,
+                           .rows = rows,
+                           .terms = under.offsets,
+                           .term_count = places,
+                           .b = g + f,
+                           .b_term = groups_ * filters_,
+                           .b_channel = filters_,
+                           .m = count,
+                           .n = groups_,
+                           .accumulate = accumulate});
         }
       } else {
-        kernel_({w + (group * terms() + term) * filters_, filters_, under.data + group * channels_,
-                 rows, under.offsets, places, g + group * filters_, groups_ * filters_, count,
-                 filters_, accumulate});
+        kernel_({.c = w + (group * terms() + term) * filters_,
+                 .ldc = filters_,
+                 .a = under.data + group * channels_,
+                 .rows = rows,
+                 .terms = under.offsets,
+                 .term_count = places,
+                 .b = g + group * filters_,
+                 .ldb = groups_ * filters_,
+                 .m = count,
+                 .n = filters_,
+                 .accumulate = accumulate});
       }
     }
   }
@@ -122,7 +139,6 @@ class WinogradWeightGradTask final : public Task {
         x_(building.memory.at<const T>(conv.x)),
         g_(building.memory.at<const T>(conv.g)),
         w_(building.memory.at<T>(conv.w)) {
-    if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(blocks_.scratch_bytes());
     // Each share of a part reads all of its images: there are no more than threads may want.
     while (parts_ * shares_ < least_shares) shares_ *= 2;
@@ -159,9 +175,17 @@ class WinogradWeightGradTask final : public Task {
       blocks_.read_image(block, x_, tiles);
       blocks_.read_places(block, g_, tiles);
       for (std::int64_t k = begin; k < end; ++k) {
-        kernel_({w + k * size, filters_, tiles.image + k * tiles.image_apart,
-                 blocks_.channel_steps(), blocks_.tile_steps(), blocks_.tiles(block),
-                 tiles.places + k * tiles.places_apart, filters_, channels_, filters_, i > 0});
+        kernel_({.c = w + k * size,
+                 .ldc = filters_,
+                 .a = tiles.image + k * tiles.image_apart,
+                 .rows = blocks_.channel_steps(),
+                 .terms = blocks_.tile_steps(),
+                 .term_count = blocks_.tiles(block),
+                 .b = tiles.places + k * tiles.places_apart,
+                 .ldb = filters_,
+                 .m = channels_,
+                 .n = filters_,
+                 .accumulate = i > 0});
       }
     }
   }

@@ -208,7 +208,7 @@ class MatrixProduct final : public Task {
     return true;
   }
 
-  std::int64_t chains() const override { return epilogue_ ? epilogue_->fused_chains() : 0; }
+  std::int64_t fused_chains() const override { return epilogue_ ? epilogue_->fused_chains() : 0; }
 
   std::int64_t rows() const override { return m_; }
   void run_rows(std::int64_t begin, std::int64_t end,
@@ -375,22 +375,22 @@ class SmallProduct final : public Task {
       return nullptr;
     }
     T* const c = memory.at<T>(gemm.c);
-    SmallGemm<T> small = {c,
-                          gemm.ldc,
-                          memory.at<const T>(gemm.a),
-                          gemm.lda,
-                          gemm.transpose_a,
-                          memory.at<const T>(gemm.b),
-                          gemm.ldb,
-                          gemm.transpose_b,
-                          has_few_terms ? std::min(gemm.m, most_small_rows) : grid.rows,
-                          gemm.n,
-                          gemm.k,
-                          RegisterEpilogue::none,
-                          c,
-                          0,
-                          c,
-                          gemm.ldc};
+    SmallGemm<T> small = {.c = c,
+                          .ldc = gemm.ldc,
+                          .a = memory.at<const T>(gemm.a),
+                          .lda = gemm.lda,
+                          .transpose_a = gemm.transpose_a,
+                          .b = memory.at<const T>(gemm.b),
+                          .ldb = gemm.ldb,
+                          .transpose_b = gemm.transpose_b,
+                          .m = has_few_terms ? std::min(gemm.m, most_small_rows) : grid.rows,
+                          .n = gemm.n,
+                          .k = gemm.k,
+                          .epilogue = RegisterEpilogue::none,
+                          .x = c,
+                          .ldx = 0,
+                          .out = c,
+                          .ldout = gemm.ldc};
     if (gemm.epilogue && !add_epilogue(small, *gemm.epilogue, memory)) return nullptr;
     const SmallGemmKernel<T> kernel = kernels.small_gemm(small);
     return kernel ? std::make_unique<SmallProduct>(small, gemm.m, kernel, building) : nullptr;

@@ -50,7 +50,6 @@ class MaxPoolTask final : public PoolTask {
         x_(building.memory.at<const T>(pool.x)),
         y_(building.memory.at<T>(pool.y)),
         taps_(optional<std::int32_t>(pool.taps, building)) {
-    if (kernel_ == nullptr) building.lacks("poolings", pool.dtype);
     split_rows(building);
   }
 
@@ -80,7 +79,6 @@ class SumPoolTask final : public PoolTask {
         x_(building.memory.at<const T>(pool.x)),
         taps_(optional<const std::int32_t>(pool.taps, building)),
         y_(building.memory.at<T>(pool.y)) {
-    if (kernel_ == nullptr) building.lacks("poolings", pool.dtype);
     split_rows(building);
   }
 
@@ -111,7 +109,6 @@ class SumPoolInputGradTask final : public PoolTask {
         g_(building.memory.at<const T>(pool.g)),
         taps_(optional<const std::int32_t>(pool.taps, building)),
         x_(building.memory.at<T>(pool.x)) {
-    if (kernel_ == nullptr) building.lacks("poolings", pool.dtype);
     split_outer(pool.window, building);
   }
 

@@ -13,7 +13,6 @@ class RandomUniformTask final : public Task {
         count_(random.count),
         state_(building.memory.at<const std::uint64_t>(random.state)),
         out_(building.memory.at<T>(random.out)) {
-    if (kernel_ == nullptr) building.lacks("random_uniform", random.dtype);
     split(building.chunks, ceil_div(count_, unit), 0.5 * number(count_));
   }
 
@@ -34,7 +33,7 @@ class RandomUniformTask final : public Task {
 }  // namespace
 
 std::unique_ptr<Task> make_task(const RandomUniform& random, const Building& building) {
-  return make_task_of<RandomUniformTask>(random, building);
+  return make_floating_task_of<RandomUniformTask>(random, building);
 }
 
 }  // namespace chainrule

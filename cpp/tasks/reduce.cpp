@@ -13,7 +13,6 @@ class ReduceTask final : public Task {
         kernel_(kernels_of<T>(building.kernels).reduce[static_cast<std::size_t>(reduce.reduction)]),
         x_(building.memory.at<const T>(reduce.x)),
         out_(building.memory.at<T>(reduce.out)) {
-    if (kernel_ == nullptr) building.lacks("reductions", reduce.dtype);
     if (reduce.outer == 0 || reduce.inner == 0) return;
     const std::int64_t units = ceil_div(reduce.inner, unit);
     by_outer_ = reduce.outer >= units;
@@ -30,9 +29,12 @@ class ReduceTask final : public Task {
     } else {
       inner = share(chunk, reduce_.inner, unit);
     }
-    kernel_(out_ + outer.begin * reduce_.inner + inner.begin,
-            x_ + outer.begin * reduce_.length * reduce_.inner + inner.begin, outer.length(),
-            reduce_.length, inner.length(), reduce_.inner);
+    kernel_({.out = out_ + outer.begin * reduce_.inner + inner.begin,
+             .x = x_ + outer.begin * reduce_.length * reduce_.inner + inner.begin,
+             .outer = outer.length(),
+             .length = reduce_.length,
+             .inner = inner.length(),
+             .inner_total = reduce_.inner});
     return true;
   }
 

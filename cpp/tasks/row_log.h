@@ -48,7 +48,7 @@ class RowLog {
 
   // Whether all that was written since `clear` is finite.
   bool is_finite() const { return is_finite_.load(std::memory_order_relaxed); }
-  // Takes the last call back, which has overwritten its rows from the last to the first.
+  // Takes the last call back.
   void undo_call() {
     --calls_;
     for (std::int64_t i = 0; i < rows_; ++i) {

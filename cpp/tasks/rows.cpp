@@ -19,7 +19,6 @@ class RowsTask final : public Task {
     for (std::size_t i = 0; i < rows.inputs.size(); ++i) {
       inputs_[i] = building.memory.at(rows.inputs[i]);
     }
-    if (kernel_ == nullptr) building.lacks(name_of(rows.kernel), rows.dtype);
     split(building.chunks, rows.rows, 0.5 * number(rows.rows) * number(rows.columns));
   }
 

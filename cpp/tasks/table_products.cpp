@@ -1,11 +1,8 @@
 // Products with rows of tables.
-#include <algorithm>
 #include <optional>
 
 #include "tasks/building.h"
-#include "tasks/finite.h"
-#include "tasks/indices.h"
-#include "tasks/row_log.h"
+#include "tasks/row_update.h"
 
 namespace chainrule {
 namespace {
@@ -122,66 +119,34 @@ class WeightedRowsTask final : public Task {
 };
 
 template <typename T>
-class SubtractRowsTask final : public Task {
+class SubtractRowsTask final : public RowUpdateTask {
  public:
   SubtractRowsTask(const SubtractRows& update, const Building& building)
-      : update_(update),
+      : RowUpdateTask(update, building),
+        width_(update.inner),
         kernel_(kernels_of<T>(building.kernels).subtract_rows),
-        x_(building.memory.at<const T>(update.x)),
-        indices_(building.memory.at<const std::int64_t>(update.indices)),
         values_(building.memory.at<const T>(update.values)),
-        factor_(building.memory.at<const T>(update.factor)),
-        out_(building.memory.at<T>(update.out)) {
+        factor_(building.memory.at<const T>(update.factor)) {
     // Never by the indices: of equal ones the order counts.
-    const std::int64_t rows = is_in_place() ? update.count : update.count + update.length;
-    split(building.chunks, parts_of<T>(update.inner), 0.2 * number(rows) * number(update.inner));
-    if (is_in_place() && update.out.space == Space::state) {
-      const std::int64_t row = update.inner * static_cast<std::int64_t>(sizeof(T));
-      log_ = std::make_unique<RowLog>(building.memory.at(update.out), update.count, row);
-    }
+    split(building.chunks, parts_of<T>(width_), 0.2 * number(rows_to_write()) * number(width_));
   }
 
   bool run(std::int32_t chunk, const Worker&) const noexcept override {
-    const std::int64_t width = update_.inner, count = update_.count;
-    // Before anything is written.
-    if (!are_places(indices_, count, update_.length)) return false;
-    const Range columns = share(chunk, width, unit<T>);
-    if (columns.length() == 0) return true;
-    if (!is_in_place()) {
-      for (std::int64_t i = 0; i < update_.length; ++i) {
-        const std::int64_t at = i * width;
-        std::copy_n(x_ + at + columns.begin, columns.length(), out_ + at + columns.begin);
-      }
-    }
-    const bool keeps = log_ && log_->is_kept();
-    for (std::int64_t i = 0; keeps && i < count; ++i) {
-      if (chunk == 0) log_->number(i) = indices_[i];
-      std::copy_n(row(i) + columns.begin, columns.length(),
-                  reinterpret_cast<T*>(log_->old(i)) + columns.begin);
-    }
-    kernel_(out_, indices_, values_, *factor_, count, width, columns.begin, columns.length());
-    for (std::int64_t i = 0; keeps && i < count; ++i) {
-      const auto* const written = reinterpret_cast<const std::byte*>(row(i) + columns.begin);
-      const auto bytes = columns.length() * static_cast<std::int64_t>(sizeof(T));
-      if (!is_finite(written, bytes, dtype_of<T>)) log_->found_non_finite();
-    }
+    if (!are_places(indices_, count_, length_)) return false;
+    constexpr auto size = static_cast<std::int64_t>(sizeof(T));
+    const Range columns = share(chunk, width_, unit<T>);
+    update(chunk, {columns.begin * size, columns.end * size}, [&] {
+      kernel_(reinterpret_cast<T*>(out_), indices_, values_, *factor_, count_, width_,
+              columns.begin, columns.length());
+    });
     return true;
   }
 
-  RowLog* log() const override { return log_.get(); }
-
  private:
-  T* row(std::int64_t i) const { return out_ + indices_[i] * update_.inner; }
-  bool is_in_place() const { return x_ == out_; }
-
-  SubtractRows update_;
+  std::int64_t width_;
   decltype(Kernels<T>::subtract_rows) kernel_;
-  const T* x_;
-  const std::int64_t* indices_;
   const T* values_;
   const T* factor_;
-  T* out_;
-  std::unique_ptr<RowLog> log_;
 };
 
 }  // namespace

@@ -33,7 +33,7 @@ class Task {
 
   std::int32_t chunks() const { return chunks_; }
   // How many chains of operations (kernels/chains.h) it does by a kernel of their own.
-  virtual std::int64_t chains() const { return 0; }
+  virtual std::int64_t fused_chains() const { return 0; }
   std::int64_t scratch_bytes() const { return scratch_bytes_; }
 
  protected:

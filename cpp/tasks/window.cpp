@@ -38,34 +38,37 @@ bool has_border_or_gaps(const Window& window, const Frame& frame) {
   return false;
 }
 
-}  // namespace
-
-WindowBlocks::WindowBlocks(const Window& window, const Frame& frame)
-    : window_(window),
-      frame_(frame),
-      is_framed_(has_border_or_gaps(window, frame)),
-      steps_(steps_of(window.lengths, window.groups * window.channels)),
-      x_steps_(steps_of(frame.lengths, window.groups * window.channels)) {
+// Of elements; else the last axis.
+std::size_t first_axis_of_several(const Window& window, const Frame& frame) {
   const auto is_single = [&](std::size_t axis) {
     return window.lengths[axis] == 1 && frame.lengths[axis] == 1 && frame.before[axis] == 0;
   };
-  axis_ = 0;
-  while (axis_ + 1 < spatial_axes && is_single(axis_)) ++axis_;
-  lines_ = window.places(axis_);
+  std::size_t axis = 0;
+  while (axis + 1 < spatial_axes && is_single(axis)) ++axis;
+  return axis;
+}
 
-  line_places_ = 1;
-  for (std::size_t axis = axis_ + 1; axis < spatial_axes; ++axis) {
-    line_places_ *= window.places(axis);
-  }
-  const std::int64_t block_places = places_of_blocks(window);
-  const std::int64_t image_places = std::max<std::int64_t>(lines_ * line_places_, 1);
-  images_at_once_ = std::max<std::int64_t>(block_places / image_places, 1);
-  lines_at_once_ = std::clamp<std::int64_t>(block_places / std::max<std::int64_t>(line_places_, 1),
-                                            1, std::max<std::int64_t>(lines_, 1));
+std::int64_t places_behind(const Window& window, std::size_t axis) {
+  std::int64_t places = 1;
+  while (++axis < spatial_axes) places *= window.places(axis);
+  return places;
+}
+
+}  // namespace
+
+WindowBlocks::WindowBlocks(const Window& window, const Frame& frame)
+    : WindowBlocks(window, frame, first_axis_of_several(window, frame)) {}
+
+WindowBlocks::WindowBlocks(const Window& window, const Frame& frame, std::size_t axis)
+    : LineBlocks(window.places(axis), places_behind(window, axis), places_of_blocks(window)),
+      window_(window),
+      frame_(frame),
+      is_framed_(has_border_or_gaps(window, frame)),
+      axis_(axis),
+      steps_(steps_of(window.lengths, window.groups * window.channels)),
+      x_steps_(steps_of(frame.lengths, window.groups * window.channels)) {
   std::array<std::int64_t, spatial_axes> apart;
-  for (std::size_t axis = 0; axis < spatial_axes; ++axis) {
-    apart[axis] = window.stride[axis] * steps_[axis + 1];
-  }
+  for (std::size_t i = 0; i < spatial_axes; ++i) apart[i] = window.stride[i] * steps_[i + 1];
   const std::int64_t copied = lines_under(lines_at_once_) * steps_[axis_ + 1];
   offsets_ = offsets_of_places(apart, is_framed_ ? copied : steps_[0]);
 
@@ -98,21 +101,6 @@ std::vector<std::int64_t> WindowBlocks::offsets_of_places(
     multiply(window_.places(axis), apart[axis]);
   }
   return offsets;
-}
-
-std::int64_t WindowBlocks::count(std::int64_t begin, std::int64_t end) const {
-  if (lines_ == 0 || line_places_ == 0) return 0;
-  const std::int64_t groups = ceil_div(end - begin, images_at_once_);
-  return groups * blocks_of_images();
-}
-
-WindowBlocks::Block WindowBlocks::block(std::int64_t begin, std::int64_t end,
-                                        std::int64_t number) const {
-  const std::int64_t of_image = blocks_of_images();
-  const std::int64_t image = begin + number / of_image * images_at_once_;
-  const std::int64_t line = number % of_image * lines_at_once_;
-  return {image, std::min(images_at_once_, end - image), line,
-          std::min(lines_at_once_, lines_ - line)};
 }
 
 // How many lines of an image lie under some lines of places.

@@ -8,8 +8,8 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/rounding.h"
 #include "plan/plan.h"
+#include "tasks/line_blocks.h"
 
 namespace chainrule {
 
@@ -18,26 +18,14 @@ namespace chainrule {
 // Places are computed line by line: a line has all places of the axes behind the first axis of more
 // than one element. Where x has no border and no gaps, the window goes over it where it lies. Else
 // the lines under a block of places are copied into the scratch, with their border.
-class WindowBlocks {
+class WindowBlocks : public LineBlocks {
  public:
   WindowBlocks(const Window& window, const Frame& frame);
 
-  // Places that are computed at once: lines of an image, or all lines of several images.
-  struct Block {
-    std::int64_t image, images, line, lines;
-  };
-  // Of the images `begin` ... `end` - 1.
-  std::int64_t count(std::int64_t begin, std::int64_t end) const;
-  Block block(std::int64_t begin, std::int64_t end, std::int64_t number) const;
-  // How many blocks, one after another, are whole images.
-  std::int64_t blocks_of_images() const { return ceil_div(lines_, lines_at_once_); }
-
-  std::int64_t places() const { return window_.images * lines_ * line_places_; }
+  std::int64_t places() const { return units(window_.images); }
+  std::int64_t places(const Block& block) const { return units(block); }
   std::int64_t first_place(const Block& block) const {
-    return (block.image * lines_ + block.line) * line_places_;
-  }
-  std::int64_t places(const Block& block) const {
-    return block.images * block.lines * line_places_;
+    return (block.image * lines_ + block.line) * line_units_;
   }
 
   // Where all places of a block lie whose next one along an axis is `apart` further, and those of
@@ -63,6 +51,8 @@ class WindowBlocks {
   Elements<T> elements(const Block& block, const T* x, std::byte* scratch) const;
 
  private:
+  WindowBlocks(const Window& window, const Frame& frame, std::size_t axis);
+
   std::int64_t lines_under(std::int64_t lines) const;
   template <typename T>
   void copy_lines(std::size_t axis, std::int64_t begin, std::int64_t end, const T* x, T* to) const;
@@ -72,10 +62,7 @@ class WindowBlocks {
   bool is_framed_;                                              // whether x is copied
   std::size_t axis_;                                            // of the lines
   std::array<std::int64_t, spatial_axes + 1> steps_, x_steps_;  // to the next element; images first
-  std::int64_t lines_;                                          // of an image
-  std::int64_t line_places_;
-  std::int64_t lines_at_once_, images_at_once_;
-  std::vector<std::int64_t> offsets_;  // of the places of a block
+  std::vector<std::int64_t> offsets_;                           // of the places of a block
   std::vector<std::int64_t> terms_;
 };
 
@@ -85,7 +72,7 @@ class Places {
   // Without a frame they follow each other.
   Places(const WindowBlocks& blocks, const Window& window, const std::optional<Frame>& frame);
 
-  std::int64_t first(const WindowBlocks::Block& block) const {
+  std::int64_t first(const LineBlocks::Block& block) const {
     return first_ + block.image * image_apart_ + block.line * line_apart_;
   }
   // From that on those of all places of a block, or null where they follow each other.

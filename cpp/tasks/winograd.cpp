@@ -13,47 +13,37 @@ namespace {
 constexpr std::int64_t block_bytes = 768 * 1024;
 constexpr std::int64_t least_tiles = 24, most_tiles = 96;
 
+std::int64_t tiles_of_blocks(const Window& window, std::int64_t itemsize) {
+  const std::int64_t channels = std::max<std::int64_t>(window.channels + window.filters, 1);
+  const std::int64_t tile_bytes = winograd::tile_numbers * channels * itemsize;
+  return std::clamp(block_bytes / tile_bytes, least_tiles, most_tiles);
+}
+
+// Without images y says nothing about how large they may be.
+std::int64_t places_along(const Window& window, std::size_t axis) {
+  return window.images > 0 ? window.places(axis) : 0;
+}
+std::int64_t tiles_along(const Window& window, std::size_t axis) {
+  return ceil_div(places_along(window, axis), winograd::tile_places);
+}
+
 }  // namespace
 
 template <typename T>
 WinogradBlocks<T>::WinogradBlocks(const Window& window, const Frame& frame,
                                   const Kernels<T>& kernels)
-    : kernels_(kernels),
+    : LineBlocks(tiles_along(window, 1), tiles_along(window, 2),
+                 tiles_of_blocks(window, sizeof(T))),
+      kernels_(kernels),
       images_(window.images),
       channels_(window.channels),
       filters_(window.filters),
       lengths_{frame.lengths[1], frame.lengths[2]},
       before_{frame.before[1], frame.before[2]},
-      // Without images y says nothing about how large they may be.
-      places_{images_ > 0 ? window.places(1) : 0, images_ > 0 ? window.places(2) : 0},
-      lines_(ceil_div(places_[0], side)),
-      line_tiles_(ceil_div(places_[1], side)) {
-  const std::int64_t tile_bytes = numbers * std::max<std::int64_t>(channels_ + filters_, 1) *
-                                  static_cast<std::int64_t>(sizeof(T));
-  const std::int64_t wanted = std::clamp(block_bytes / tile_bytes, least_tiles, most_tiles);
-  const std::int64_t image_tiles = std::max<std::int64_t>(lines_ * line_tiles_, 1);
-  images_at_once_ = std::max<std::int64_t>(wanted / image_tiles, 1);
-  lines_at_once_ = std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(line_tiles_, 1), 1,
-                                            std::max<std::int64_t>(lines_, 1));
-  const std::int64_t most = images_at_once_ * lines_at_once_ * line_tiles_;
+      places_{places_along(window, 1), places_along(window, 2)} {
+  const std::int64_t most = images_at_once_ * lines_at_once_ * line_units_;
   for (std::int64_t t = 0; t < most; ++t) tile_steps_.push_back(t * channels_);
   for (std::int64_t c = 0; c < channels_; ++c) channel_steps_.push_back(c);
-}
-
-template <typename T>
-std::int64_t WinogradBlocks<T>::count(std::int64_t begin, std::int64_t end) const {
-  if (line_tiles_ == 0) return 0;
-  return ceil_div(end - begin, images_at_once_) * blocks_of_images();
-}
-
-template <typename T>
-typename WinogradBlocks<T>::Block WinogradBlocks<T>::block(std::int64_t begin, std::int64_t end,
-                                                           std::int64_t number) const {
-  const std::int64_t of_image = blocks_of_images();
-  const std::int64_t image = begin + number / of_image * images_at_once_;
-  const std::int64_t line = number % of_image * lines_at_once_;
-  return {image, std::min(images_at_once_, end - image), line,
-          std::min(lines_at_once_, lines_ - line)};
 }
 
 template <typename T>
@@ -93,8 +83,12 @@ typename WinogradBlocks<T>::Tiles WinogradBlocks<T>::prepare(std::byte* scratch)
 
 template <typename T>
 void WinogradBlocks<T>::read_image(const Block& block, const T* x, const Tiles& tiles) const {
-  WinogradLine<T> line = {lengths_[1], channels_,   -before_[1],
-                          line_tiles_, tiles.image, tiles.image_apart};
+  WinogradLine<T> line = {.columns = lengths_[1],
+                          .channels = channels_,
+                          .first = -before_[1],
+                          .count = line_units_,
+                          .tiles = tiles.image,
+                          .apart = tiles.image_apart};
   for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
     for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
       const T* lines[winograd::tile_side];
@@ -104,43 +98,46 @@ void WinogradBlocks<T>::read_image(const Block& block, const T* x, const Tiles& 
         lines[k] = is_inside ? x + (i * lengths_[0] + row) * lengths_[1] * channels_ : tiles.zeros;
       }
       kernels_.winograd_image(line, lines);
-      line.tiles += line_tiles_ * channels_;
+      line.tiles += line_units_ * channels_;
+    }
+  }
+}
+
+// The kernel on each line of a block's tiles, with its lines of places; those outside are
+// `outside`.
+template <typename T>
+template <typename Element>
+void WinogradBlocks<T>::over_places(const Block& block, const Tiles& tiles, Element* places,
+                                    Element* outside,
+                                    void (*kernel)(const WinogradLine<T>&, Element* const*)) const {
+  WinogradLine<T> line = {.columns = places_[1],
+                          .channels = filters_,
+                          .first = 0,
+                          .count = line_units_,
+                          .tiles = tiles.places,
+                          .apart = tiles.places_apart};
+  for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
+    for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
+      Element* lines[side];
+      for (std::int64_t k = 0; k < side; ++k) {
+        const std::int64_t row = side * l + k;
+        const bool is_inside = row < places_[0];
+        lines[k] = is_inside ? places + (i * places_[0] + row) * places_[1] * filters_ : outside;
+      }
+      kernel(line, lines);
+      line.tiles += line_units_ * filters_;
     }
   }
 }
 
 template <typename T>
 void WinogradBlocks<T>::read_places(const Block& block, const T* g, const Tiles& tiles) const {
-  WinogradLine<T> line = {places_[1], filters_, 0, line_tiles_, tiles.places, tiles.places_apart};
-  for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
-    for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
-      const T* lines[side];
-      for (std::int64_t k = 0; k < side; ++k) {
-        const std::int64_t row = side * l + k;
-        const bool is_inside = row < places_[0];
-        lines[k] = is_inside ? g + (i * places_[0] + row) * places_[1] * filters_ : tiles.zeros;
-      }
-      kernels_.winograd_places(line, lines);
-      line.tiles += line_tiles_ * filters_;
-    }
-  }
+  over_places<const T>(block, tiles, g, tiles.zeros, kernels_.winograd_places);
 }
 
 template <typename T>
 void WinogradBlocks<T>::write_places(const Block& block, const Tiles& tiles, T* y) const {
-  WinogradLine<T> line = {places_[1], filters_, 0, line_tiles_, tiles.places, tiles.places_apart};
-  for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
-    for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
-      T* lines[side];
-      for (std::int64_t k = 0; k < side; ++k) {
-        const std::int64_t row = side * l + k;
-        const bool is_inside = row < places_[0];
-        lines[k] = is_inside ? y + (i * places_[0] + row) * places_[1] * filters_ : nullptr;
-      }
-      kernels_.winograd_results(line, lines);
-      line.tiles += line_tiles_ * filters_;
-    }
-  }
+  over_places<T>(block, tiles, y, nullptr, kernels_.winograd_results);
 }
 
 template class WinogradBlocks<float>;

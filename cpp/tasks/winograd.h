@@ -8,32 +8,22 @@
 
 #include "kernels/conv/tiles.h"
 #include "kernels/kernels.h"
-#include "kernels/rounding.h"
 #include "plan/plan.h"
+#include "tasks/line_blocks.h"
 
 namespace chainrule {
 
-// The tiles of 4 x 4 places of a window of 3 x 3, in blocks: some lines of tiles of an image, or
-// all lines of several images.
+// The tiles of 4 x 4 places of a window of 3 x 3, in blocks of lines of tiles.
 template <typename T>
-class WinogradBlocks {
+class WinogradBlocks : public LineBlocks {
  public:
   // A tile is so many numbers of each channel, as is its product with a filter.
   static constexpr std::int64_t numbers = winograd::tile_numbers;
 
   WinogradBlocks(const Window& window, const Frame& frame, const Kernels<T>& kernels);
 
-  struct Block {
-    std::int64_t image, images, line, lines;  // lines of tiles
-  };
-  // Of the images `begin` ... `end` - 1.
-  std::int64_t count(std::int64_t begin, std::int64_t end) const;
-  Block block(std::int64_t begin, std::int64_t end, std::int64_t number) const;
-  // How many blocks, one after another, are whole images.
-  std::int64_t blocks_of_images() const { return ceil_div(lines_, lines_at_once_); }
-
-  std::int64_t tiles(const Block& block) const { return block.images * block.lines * line_tiles_; }
-  std::int64_t all_tiles() const { return images_ * lines_ * line_tiles_; }
+  std::int64_t tiles(const Block& block) const { return units(block); }
+  std::int64_t all_tiles() const { return units(images_); }
   std::int64_t first_place(const Block& block) const {
     return (block.image * places_[0] + side * block.line) * places_[1];
   }
@@ -61,14 +51,15 @@ class WinogradBlocks {
  private:
   static constexpr std::int64_t side = winograd::tile_places;  // of a tile
 
+  template <typename Element>
+  void over_places(const Block& block, const Tiles& tiles, Element* places, Element* outside,
+                   void (*kernel)(const WinogradLine<T>&, Element* const*)) const;
   std::int64_t apart(std::int64_t channels) const;
   std::int64_t zeros() const;
 
   const Kernels<T>& kernels_;
   std::int64_t images_, channels_, filters_;
   std::array<std::int64_t, 2> lengths_, before_, places_;  // of x, of x in the window, of y
-  std::int64_t lines_, line_tiles_;                        // of an image, of a line
-  std::int64_t lines_at_once_, images_at_once_;
   std::vector<std::int64_t> tile_steps_, channel_steps_;
 };
 

@@ -204,7 +204,7 @@ class Plan:
         """Times each instruction from now on, or stops."""
     def times(self) -> list[tuple[str, int, float]]:
         """(label, calls, seconds) of each instruction."""
-    def chains(self) -> int:
+    def fused_chains(self) -> int:
         """How many chains of operations in programs are done by a kernel of their own."""
 
 class StateCopies:

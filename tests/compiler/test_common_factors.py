@@ -136,7 +136,7 @@ def test_a_learnt_slope_and_dropout_leave_two_arrays_to_the_backward_pass(activa
     }
     assert len(reads) == 3, trainers[0].describe_plan()  # with the incoming gradient
     if dtype == "float32":  # the activation, and AdamW
-        assert step.chains() == 2, trainers[0].describe_plan()
+        assert step.fused_chains() == 2, trainers[0].describe_plan()
 
 
 MASKED = {

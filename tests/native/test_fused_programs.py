@@ -167,7 +167,7 @@ def run_chain(operations, arrays, scalars, results, dtype, instruction_set, *, e
         bench.spaces[ARENA][begin : begin + arrays[0].nbytes].view(dtype).copy()
         for _, begin in (places[at] for at in results.values())
     ]
-    return [*found, *(view.copy() for view in views)], bench.plan.chains()
+    return [*found, *(view.copy() for view in views)], bench.plan.fused_chains()
 
 
 @pytest.mark.parametrize("instruction_set", _core.instruction_sets())
@@ -220,7 +220,7 @@ def test_a_chain_reads_what_is_not_memory_block_by_block(rng, unread, stride, bi
         stores=[store(out, "float32", 0, 3)],
     )
     bench.run()
-    assert bench.plan.chains() == 1
+    assert bench.plan.fused_chains() == 1
     np.testing.assert_array_equal(result, np.maximum(x + (bias if stride else bias[0]), 0))
 
 
@@ -267,7 +267,7 @@ def test_rules_of_optimisers_are_chains(optimizer, expected):
     grads = [cr.Buffer(np.ones(p.shape, p.dtype)) for p in optimizer.params]
     graph = cr.capture(lambda: optimizer.update([g.node() for g in grads]))
     step = NativeStep(graph, StateBlock([*graph.reads, *graph.updates]))
-    assert (step.chains() > 0) == expected
+    assert (step.fused_chains() > 0) == expected
 
 
 def test_the_gradient_of_each_step_of_an_lstm_is_a_chain():
@@ -277,7 +277,7 @@ def test_the_gradient_of_each_step_of_an_lstm_is_a_chain():
     parameters = list(model.parameters())
     graph = cr.capture(lambda: cr.grad((model(x)[0] ** 2).sum(), parameters))
     step = NativeStep(graph, StateBlock([*graph.reads, *graph.updates]))
-    assert step.chains() == steps - 2
+    assert step.fused_chains() == steps - 2
 
 
 # --- Sums of rows ---

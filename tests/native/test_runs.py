@@ -126,3 +126,21 @@ def test_a_plan_keeps_its_memory_alive():
     del space
     assert plan.run(None, 0, 1, None, 1.0, 1)[0] == 1
     assert (view == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("offset", "count", "message"),
+    [
+        (-8, 1, "it .* lies outside of its space"),
+        ((1 << 20) + 8, 0, "it .* lies outside of its space"),
+        ((1 << 20) - 8, 2, "it .* needs bytes after its space"),
+        (4, 1, "it .* is not aligned to its elements of 8 bytes"),
+        (0, -1, "count must not be negative"),
+    ],
+)
+def test_labels_and_outputs_lie_in_their_space(bench, offset, count, message):
+    with pytest.raises(ValueError, match=f"labels: {message}"):
+        bench.plan.labels((STATE, offset), "int64", count, 3)
+    if offset % 8 == 0:  # of an output any bytes will do
+        with pytest.raises(ValueError, match=f"an output: {message}"):
+            bench.plan.output((STATE, offset), 8 * count)

@@ -14,6 +14,7 @@
 
 #include "kernels/declared.h"
 #include "kernels/rounding.h"
+#include "kernels/simd/each.h"
 #include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
@@ -41,40 +42,30 @@ struct Tile {
   const int64_t* terms;
   int64_t term_count;
   const T* panel;
-  T* c;
-  int64_t ldc;
-  int64_t row_count;  // that are stored
-  int64_t last;       // elements of the last vector
-  bool accumulate;
+  T* c = nullptr;
+  int64_t ldc = 0;
+  int64_t row_count = 0;  // that are stored
+  int64_t last = 0;       // elements of the last vector
+  bool accumulate = false;
 };
 
 // V is a Vector<T> or a HalfVector<T>.
 
 template <typename T, typename V, int vectors>
 CHAINRULE_INLINE void load_row(V (&row)[vectors], const T* x) {
-  constexpr int lanes = V::lanes;
-  row[0] = V::load(x);
-  if constexpr (vectors > 1) row[1] = V::load(x + lanes);
-  if constexpr (vectors > 2) row[2] = V::load(x + 2 * lanes);
-  if constexpr (vectors > 3) row[3] = V::load(x + 3 * lanes);
+  each<vectors>([&](int v) CHAINRULE_INLINE_LAMBDA { row[v] = V::load(x + v * V::lanes); });
 }
 
 template <typename T, typename V, int vectors>
 CHAINRULE_INLINE void add_row(V (&sums)[vectors], T a, const V (&b)[vectors]) {
   const auto factor = V::broadcast(a);
-  sums[0] = multiply_add(factor, b[0], sums[0]);
-  if constexpr (vectors > 1) sums[1] = multiply_add(factor, b[1], sums[1]);
-  if constexpr (vectors > 2) sums[2] = multiply_add(factor, b[2], sums[2]);
-  if constexpr (vectors > 3) sums[3] = multiply_add(factor, b[3], sums[3]);
+  each<vectors>([&](int v)
+                    CHAINRULE_INLINE_LAMBDA { sums[v] = multiply_add(factor, b[v], sums[v]); });
 }
 
 template <typename V, int vectors>
 CHAINRULE_INLINE void clear(V (&sums)[vectors]) {
-  const auto zero = V::broadcast(0);
-  sums[0] = zero;
-  if constexpr (vectors > 1) sums[1] = zero;
-  if constexpr (vectors > 2) sums[2] = zero;
-  if constexpr (vectors > 3) sums[3] = zero;
+  each<vectors>([&](int v) CHAINRULE_INLINE_LAMBDA { sums[v] = V::broadcast(0); });
 }
 
 template <typename T, typename V>
@@ -88,11 +79,9 @@ CHAINRULE_INLINE void store_vector(V sum, T* to, int64_t count, bool accumulate)
 
 template <typename T, typename V, int vectors>
 CHAINRULE_INLINE void store_row(const V (&sums)[vectors], T* c, int64_t last, bool accumulate) {
-  constexpr int lanes = V::lanes;
-  if constexpr (vectors > 1) store_vector(sums[0], c, lanes, accumulate);
-  if constexpr (vectors > 2) store_vector(sums[1], c + lanes, lanes, accumulate);
-  if constexpr (vectors > 3) store_vector(sums[2], c + 2 * lanes, lanes, accumulate);
-  store_vector(sums[vectors - 1], c + (vectors - 1) * lanes, last, accumulate);
+  each<vectors>([&](int v) CHAINRULE_INLINE_LAMBDA {
+    store_vector(sums[v], c + v * V::lanes, v + 1 < vectors ? V::lanes : last, accumulate);
+  });
 }
 
 // Packs of indices unroll the rows: an array that is indexed in a loop that is left over lives in
@@ -291,12 +280,18 @@ void product_of_columns(const WindowProduct<T>& p, int64_t column, int64_t vecto
     spread.vectors = vectors;
     spread.last = last;
     spread.accumulate = accumulate;
-    TileRun<T, V> tiles = {{p.a, p.rows, p.terms + term, terms, is_panel ? b : panel, p.c + column,
-                            p.ldc, 0, 0, accumulate},
-                           p.c_rows != nullptr ? &spread : nullptr,
-                           last,
-                           p.m,
-                           reach};
+    TileRun<T, V> tiles = {.tile = {.a = p.a,
+                                    .rows = p.rows,
+                                    .terms = p.terms + term,
+                                    .term_count = terms,
+                                    .panel = is_panel ? b : panel,
+                                    .c = p.c + column,
+                                    .ldc = p.ldc,
+                                    .accumulate = accumulate},
+                           .spread = p.c_rows != nullptr ? &spread : nullptr,
+                           .last = last,
+                           .below = p.m,
+                           .reach = reach};
     tiles.run(kernels.of_tile, kernels.rows, split.tiles);
     tiles.run(kernels.tall, kernels.rows + 1, split.tall);
     tiles.run(kernels.few, few_rows, split.few);
@@ -374,8 +369,12 @@ void channel_product(const ChannelProduct<T>& product) {
       for (int64_t row = 0; row < p.m; row += channel_rows) {
         const int64_t rows = p.m - row < channel_rows ? p.m - row : channel_rows;
         const TileRows of_tile(p.rows + row, rows);
-        const Tile<T> tile = {p.a + channel, of_tile.rows, p.terms + term, terms, panel, nullptr, 0,
-                              rows,          count,        false};
+        const Tile<T> tile = {.a = p.a + channel,
+                              .rows = of_tile.rows,
+                              .terms = p.terms + term,
+                              .term_count = terms,
+                              .panel = panel,
+                              .last = count};
         Vector<T> sums[channel_rows];
         constexpr auto all = std::make_integer_sequence<int, channel_rows>{};
         if (count == lanes) {

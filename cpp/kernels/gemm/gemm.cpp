@@ -61,8 +61,15 @@ void multiply_panel(const Product<T>& p, const RowsOfA<T>& a, const Matrix<T>& b
   const TileHeights heights(rows);
   int height = 0;
   TileKernel<T> kernel = nullptr;
-  Tile<T> tile = {nullptr,    a.stride(), b.data,  b.stride,  p.c,
-                  p.c_stride, depth,      columns, accumulate};
+  Tile<T> tile = {.a = nullptr,
+                  .a_stride = a.stride(),
+                  .b = b.data,
+                  .b_stride = b.stride,
+                  .c = p.c,
+                  .c_stride = p.c_stride,
+                  .depth = depth,
+                  .columns = columns,
+                  .accumulate = accumulate};
   Lines<T> next[blocks_ahead] = {{}, {}, next_panel};
   if (depth >= prefetch_depth) tile.next = next;
   int64_t i = 0;
@@ -269,8 +276,22 @@ void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T*
     case Way::without_zeros_of_a:
       return multiply_without_zeros(product, workspace);
     case Way::dots:
-      return multiply_dots<T>({c, ldc, a, product.a.stride, false, b, product.b.stride, true, m, n,
-                               k, RegisterEpilogue::none, c, 0, c, ldc},
+      return multiply_dots<T>({.c = c,
+                               .ldc = ldc,
+                               .a = a,
+                               .lda = product.a.stride,
+                               .transpose_a = false,
+                               .b = b,
+                               .ldb = product.b.stride,
+                               .transpose_b = true,
+                               .m = m,
+                               .n = n,
+                               .k = k,
+                               .epilogue = RegisterEpilogue::none,
+                               .x = c,
+                               .ldx = 0,
+                               .out = c,
+                               .ldout = ldc},
                               workspace);
     case Way::swapped:
       return multiply_tiles(product.swapped(), workspace);

@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 #include "kernels/math/formulas.h"
 #include "kernels/rounding.h"
+#include "kernels/simd/each.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_tile {
 
@@ -281,15 +282,10 @@ void dot(const Tile<T>& tile, std::integer_sequence<int, row...>) {
   const T* b = tile.b;
   const auto step = [&](auto load_lanes) CHAINRULE_INLINE_LAMBDA {
     Vector<T> b_row[columns];
-    b_row[0] = load_lanes(b);
-    if constexpr (columns > 1) b_row[1] = load_lanes(b + b_stride);
-    if constexpr (columns > 2) b_row[2] = load_lanes(b + 2 * b_stride);
-    if constexpr (columns > 3) b_row[3] = load_lanes(b + 3 * b_stride);
+    each<columns>([&](int j) CHAINRULE_INLINE_LAMBDA { b_row[j] = load_lanes(b + j * b_stride); });
     const auto add_row = [&](Vector<T>* sum, Vector<T> x) CHAINRULE_INLINE_LAMBDA {
-      sum[0] = multiply_add(x, b_row[0], sum[0]);
-      if constexpr (columns > 1) sum[1] = multiply_add(x, b_row[1], sum[1]);
-      if constexpr (columns > 2) sum[2] = multiply_add(x, b_row[2], sum[2]);
-      if constexpr (columns > 3) sum[3] = multiply_add(x, b_row[3], sum[3]);
+      each<columns>([&](int j)
+                        CHAINRULE_INLINE_LAMBDA { sum[j] = multiply_add(x, b_row[j], sum[j]); });
     };
     (add_row(sums[row], load_lanes(a + row * a_stride)), ...);
     a += lanes;
@@ -308,21 +304,14 @@ void dot(const Tile<T>& tile, std::integer_sequence<int, row...>) {
     T totals[4];
     sum_of_each(from[0], from[1], from[2], from[3], totals);
     T* const c = local.c + number * local.c_stride;
-    c[0] = totals[0];
-    if constexpr (columns > 1) c[1] = totals[1];
-    if constexpr (columns > 2) c[2] = totals[2];
-    if constexpr (columns > 3) c[3] = totals[3];
+    each<columns>([&](int j) CHAINRULE_INLINE_LAMBDA { c[j] = totals[j]; });
     if (local.epilogue == RegisterEpilogue::none) return;
     const T* const x = local.x + number * local.x_stride;
     T* const out = local.out + number * local.out_stride;
-    const auto store_with_epilogue = [&](int column) CHAINRULE_INLINE_LAMBDA {
-      const T sum = totals[column] + x[column];
-      out[column] = local.epilogue == RegisterEpilogue::add_relu && T(0) > sum ? T(0) : sum;
-    };
-    store_with_epilogue(0);
-    if constexpr (columns > 1) store_with_epilogue(1);
-    if constexpr (columns > 2) store_with_epilogue(2);
-    if constexpr (columns > 3) store_with_epilogue(3);
+    each<columns>([&](int j) CHAINRULE_INLINE_LAMBDA {
+      const T sum = totals[j] + x[j];
+      out[j] = local.epilogue == RegisterEpilogue::add_relu && T(0) > sum ? T(0) : sum;
+    });
   };
   (store_row(sums[row], row), ...);
 }

@@ -2,8 +2,6 @@
 // sums of several vectors are made, and prefetching.
 #pragma once
 
-#include <cstdint>
-
 #include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_vector {

@@ -219,7 +219,12 @@ void ElementwiseProgram<T>::sum_rows_of(const Region& region, const Block& large
         for (std::size_t i = 0; i < sums_.size(); ++i) {
           T* const sum = sums + static_cast<std::int64_t>(i) * each;
           if (block.rows == end - first) {
-            sum_(sum, slots[sums_[i].source], 1, block.rows, columns, columns);
+            sum_({.out = sum,
+                  .x = slots[sums_[i].source],
+                  .outer = 1,
+                  .length = block.rows,
+                  .inner = columns,
+                  .inner_total = columns});
             continue;
           }
           if (row == first) fill(sum, T(0), columns);

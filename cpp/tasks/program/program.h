@@ -46,6 +46,8 @@ class ElementwiseProgram {
   void join_pieces(std::int64_t number, T* pieces, std::int64_t count) const noexcept;
 
  private:
+  class Preparation;
+
   // rows_added rows are summed one by one; such sums are added in pairs, pairs of pairs and so on.
 
   // An operand is a slot of a table of pointers to a block's elements, which lies in the scratch:
@@ -100,6 +102,7 @@ class ElementwiseProgram {
   // Of a number that is the same for all elements. A chain reads it once.
   std::int64_t copies(const Block& largest) const { return is_one_chain_ ? 1 : largest.count(); }
   void merge(Program& program) const;
+  void choose_sizes();
   void fuse(const Program& program, const Kernels<T>& kernels);
   bool needs_no_blocks() const;
   static void run_chain(const PreparedChain& chain, T* const* slots, std::int64_t count);

@@ -64,7 +64,7 @@ class ProgramTask final : public Task {
     program_.run({begin, end, 0, program_.columns()}, worker.scratch);
   }
 
-  std::int64_t chains() const override { return program_.fused_chains(); }
+  std::int64_t fused_chains() const override { return program_.fused_chains(); }
 
  private:
   // Fewer columns of many rows would be copied together into blocks.

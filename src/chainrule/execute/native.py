@@ -434,9 +434,9 @@ class NativeStep:
         """Measure the time of every instruction from now on, or no longer."""
         self._core.profile(on)
 
-    def chains(self) -> int:
+    def fused_chains(self) -> int:
         """How many chains of operations, as optimisers' rules are, have a kernel of their own."""
-        return int(self._core.chains())
+        return int(self._core.fused_chains())
 
     def times(self) -> list[tuple[str, int, float]]:
         """(label, calls, seconds) of every instruction, since profiling began."""
