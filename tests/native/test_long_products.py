@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.system import machine
 
 rng = np.random.default_rng(0)
 
@@ -31,7 +32,8 @@ def test_a_long_product_keeps_its_digits(way, size, kind):
     ours = cr.compile(product)(x, y).numpy()
     theirs = product(torch.tensor(x), torch.tensor(y)).numpy()
     error, peer = (np.abs(found / exact - 1).max() for found in (ours, theirs))
-    assert error <= max(peer, 3e-6)
+    has_fma = machine.describe()["instruction_set"] not in ("sse2", "scalar")  # else products round
+    assert error <= max(peer, 3e-6 if has_fma else 1e-5)
     assert error < 1e-5
 
 
