@@ -189,3 +189,49 @@ def test_a_nan_makes_the_gradients_of_its_row_nan():
     with np.errstate(invalid="ignore"):
         gradient = cr.grad(cr.logaddexp(y, z), y, np.ones(2)).numpy()
     np.testing.assert_array_equal(gradient, [nan, 0.5])
+
+
+ZERO_SLOPES = {
+    "floor": lambda lib, x: lib.floor(x),
+    "ceil": lambda lib, x: lib.ceil(x),
+    "trunc": lambda lib, x: lib.trunc(x),
+    "round": lambda lib, x: lib.round(x),
+    "round to a decimal": lambda lib, x: lib.round(x, decimals=1),
+    "sign": lambda lib, x: lib.sign(x),
+    "copysign": lambda lib, x: lib.copysign(lib.ones_like(x), x),
+    "beside another path": lambda lib, x: lib.floor(x) * x,
+}
+
+
+@pytest.mark.parametrize("name", ZERO_SLOPES)
+def test_backward_fills_zeros_where_the_derivative_is_0(name):
+    """As PyTorch, and as `grad`; in a compiled step too."""
+    function = ZERO_SLOPES[name]
+    of_torch = torch.tensor([1.5, -2.25], requires_grad=True)
+    function(torch, of_torch).sum().backward()
+    expected = of_torch.grad.tolist()
+    x = cr.tensor([1.5, -2.25], requires_grad=True)
+    y = function(cr, x).sum()
+    assert y.requires_grad
+    assert cr.grad(y, x).tolist() == expected
+    y.backward()
+    assert x.grad.tolist() == expected
+    y.backward()
+    assert x.grad.tolist() == [2 * slope for slope in expected]
+    w = cr.Parameter([1.5, -2.25])
+    cr.compile(lambda: function(cr, w).sum().backward())()
+    assert w.grad.tolist() == expected
+
+
+@pytest.mark.parametrize("function", [cr.heaviside, cr.stop_gradient, lambda x: x // 1.0])
+def test_backward_says_what_passes_no_gradient(function):
+    y = function(cr.tensor([1.5], requires_grad=True)).sum()
+    with pytest.raises(ValueError, match=r"no gradient passes .*heaviside, // and stop_gradient"):
+        y.backward()
+
+
+def test_backward_to_some_leaves_fills_no_other():
+    x, y = (cr.tensor(1.0, requires_grad=True) for _ in range(2))
+    x.backward(inputs=[y])
+    assert x.grad is None
+    assert y.grad is None

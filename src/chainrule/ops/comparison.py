@@ -223,6 +223,9 @@ def sign(x: Array) -> Array:
     return np.sign(x)
 
 
+sign.differentiable(None)
+
+
 @unary(away_from_zero)
 def _heaviside(x: Array) -> Array:
     """1 where x > 0, else 0: the derivative of relu. Its own is 0."""
