@@ -278,3 +278,11 @@ def test_a_stack_of_many_is_one_node_more_than_its_parts():
     joined = cr.stack(parts)
     assert joined.inputs[0].inputs == parts
     np.testing.assert_array_equal(cr.grad((joined * 2.0).sum(), w).numpy(), np.full((50, 2), 2.0))
+
+
+@pytest.mark.parametrize("make", [cr.tensor, cr.Parameter, cr.Buffer])
+def test_a_name_is_text(make):
+    with pytest.raises(TypeError, match="a name of a Tensor is text, not 3"):
+        make(1.0, name=3)
+    with pytest.raises(TypeError, match="a name of a Tensor is text"):
+        cr.placeholder((), name=("x",))
