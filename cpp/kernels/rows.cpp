@@ -333,10 +333,10 @@ bool first_equal(const RowCall<T>& call) {
   if (columns == 0) return true;
   for (std::int64_t r = 0; r < rows; ++r, x += columns, out += columns) {
     const V wanted = broadcast(extreme[r]);
-    const std::int64_t found =
-        first_match(x, columns, [&](V v) CHAINRULE_INLINE_LAMBDA { return v == wanted; });
+    const std::int64_t found = first_match(
+        x, columns, [&](V v) CHAINRULE_INLINE_LAMBDA { return (v == wanted) | (v != v); });
     fill_zero(out, columns);
-    out[found < 0 ? 0 : found] = 1;  // a NaN equals nothing; the reference marks the first then
+    out[found < 0 ? 0 : found] = 1;
   }
   return true;
 }

@@ -232,3 +232,10 @@ def test_names_and_arguments_that_can_not_be():
         scores(np.ones((3, 2)), np.ones(2), scale=cr.tensor(2.0))
     with pytest.raises(AssertionError, match=r"no samples .*check_gradient"):
         check_operation(cube_root)
+
+
+@pytest.mark.parametrize("rules", [(), (3,), (lambda g, y, x: g, "x")])
+def test_rules_are_functions(rules):
+    """Without one a graph would not be kept, and gradients be 0."""
+    with pytest.raises(TypeError, match=r"doubled\.differentiable takes a function for each input"):
+        doubling().differentiable(*rules)

@@ -185,3 +185,23 @@ def test_argnums_beyond_the_arguments():
     for argnums in (2, -3, (0, 2)):
         with pytest.raises(TypeError, match=r"argnums .* the call has 2 of these"):
             cr.value_and_grad(lambda a, b: (a * b).sum(), argnums)([1.0], [2.0])
+
+
+def test_a_dict_or_a_model_is_no_variable():
+    for given, tensors in (
+        ({"w": cr.tensor(1.0)}, "tensors"),
+        (cr.nn.Linear(1, 1), r"dict\(model.named_parameters\(\)\)"),
+    ):
+        for derive in (cr.jacobian, cr.hessian, lambda f, x: cr.value_and_grad(f)(x)):
+            with pytest.raises(TypeError, match=rf"not (dict|Linear).* cr.grad\(loss, {tensors}\)"):
+                derive(lambda x: x, given)
+
+
+def test_a_vector_has_no_hessian_and_no_gradient():
+    x = cr.tensor([1.0, 2.0])
+    with pytest.raises(cr.ShapeError, match=r"hessian .* scalar, not of shape \(2,\): .*jacobian"):
+        cr.hessian(lambda x: x**3, x)
+    with pytest.raises(cr.ShapeError, match=r"value_and_grad .* scalar.* cr.jacobian"):
+        cr.value_and_grad(lambda x: x**3)(x)
+    second = cr.jacobian(lambda x: cr.jacobian(lambda x: x**3, x), x)  # as the error says
+    assert second.tolist() == [[[6, 0], [0, 0]], [[0, 0], [0, 12]]]

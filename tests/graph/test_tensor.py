@@ -278,3 +278,61 @@ def test_a_stack_of_many_is_one_node_more_than_its_parts():
     joined = cr.stack(parts)
     assert joined.inputs[0].inputs == parts
     np.testing.assert_array_equal(cr.grad((joined * 2.0).sum(), w).numpy(), np.full((50, 2), 2.0))
+
+
+@pytest.mark.parametrize("make", [cr.tensor, cr.Parameter, cr.Buffer])
+def test_a_name_is_text(make):
+    with pytest.raises(TypeError, match="a name of a Tensor is text, not 3"):
+        make(1.0, name=3)
+    with pytest.raises(TypeError, match="a name of a Tensor is text"):
+        cr.placeholder((), name=("x",))
+
+
+@pytest.mark.parametrize("lib", [cr, pytest.importorskip("torch")], ids=["chainrule", "torch"])
+def test_no_grad_decorates_a_generator(lib):
+    """Its steps keep no graph; what its caller does between them does."""
+    w = lib.tensor(2.0, requires_grad=True)
+    closed = []
+
+    @lib.no_grad()
+    def steps(number):
+        try:
+            try:
+                sent = yield (w * number).requires_grad
+            except KeyError:
+                sent = "thrown"
+            yield sent, (w * number).requires_grad
+            return "end"
+        finally:
+            closed.append((w * w).requires_grad)
+
+    def through():
+        returned = yield from steps(3.0)
+        yield returned
+
+    for resume, said in (
+        (lambda running: running.send("sent"), "sent"),
+        (lambda running: running.throw(KeyError()), "thrown"),
+    ):
+        running = through()
+        assert next(running) is False
+        assert (w * w).requires_grad
+        assert resume(running) == (said, False)
+        assert (w * w).requires_grad
+        assert next(running) == "end"
+    running = steps(3.0)
+    next(running)
+    running.close()
+    assert closed == [False] * 3
+    with pytest.raises(RuntimeError, match="raised in a step"):
+        next(steps_that_fail(lib))
+    assert (w * w).requires_grad
+
+
+def steps_that_fail(lib):
+    @lib.no_grad()
+    def steps():
+        raise RuntimeError("raised in a step")
+        yield
+
+    return steps()

@@ -243,3 +243,13 @@ def test_one_number_is_the_variance_of_all():
     theirs = torch.nn.functional.gaussian_nll_loss(torch.tensor(x), torch.tensor(y), 0.5)
     for var in (0.5, cr.tensor(0.5)):
         assert F.gaussian_nll_loss(x, y, var).item() == pytest.approx(theirs.item())
+
+
+def test_vectors_without_elements_have_length_0():
+    for shape, dim in (((0, 3), 0), ((3, 0), 1), ((3, 0), 0), ((2, 0, 4), (1, 2))):
+        assert F.normalize(cr.zeros(shape), dim=dim).shape == shape
+    x = np.zeros((3, 0), np.float32)
+    for name in ("cosine_similarity", "pairwise_distance"):
+        expected = getattr(torch.nn.functional, name)(torch.tensor(x), torch.tensor(x))
+        np.testing.assert_array_equal(getattr(F, name)(x, x).numpy(), expected.numpy())
+    assert cr.linalg.vector_norm(x, axis=1).tolist() == [0, 0, 0]

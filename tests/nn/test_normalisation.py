@@ -451,3 +451,25 @@ def test_reset_parameters_and_reset_running_stats_are_pytorchs():
                 getattr(theirs, method)()
                 for name, value in ours.state_dict().items():
                     assert np.array_equal(value, theirs.state_dict()[name].numpy()), (method, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "keywords"),
+    [
+        ("LayerNorm", (6,), {"elementwise_affine": False}),
+        ("RMSNorm", (6,), {"elementwise_affine": False}),
+        ("GroupNorm", (2, 4), {"affine": False}),
+        ("InstanceNorm1d", (4,), {}),
+        ("BatchNorm1d", (4,), {"affine": False, "track_running_stats": False}),
+    ],
+)
+def test_a_layer_that_holds_nothing_keeps_the_digits_of_its_input(name, arguments, keywords):
+    data = np.random.default_rng(0).standard_normal((2, 4, 6))
+    layer = getattr(nn, name)(*arguments, **keywords)
+    expected = getattr(torch.nn, name)(*arguments, **keywords)(torch.tensor(data)).numpy()
+    for x in (cr.tensor(data), cr.tensor(data, requires_grad=True)):
+        y = layer(x)
+        assert y.dtype == np.float64
+        np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
+    assert layer(data.astype(np.float32)).dtype == np.float32
+    assert layer(data.astype(np.int64)).dtype == np.float32

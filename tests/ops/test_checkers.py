@@ -182,3 +182,20 @@ def test_every_element_or_a_random_direction():
     x = np.linspace(-1, 1, 40).reshape(5, 8)
     for full in (True, False, None):
         check_gradient(lambda x: cr.softmax(x).sum(0), x, full=full, order=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"order": 0}, ValueError, "order is at least 1, got 0"),
+        ({"order": 1.5}, TypeError, "order is a whole number"),
+        ({"step": 0}, ValueError, "step is positive"),
+        ({"step": np.nan}, ValueError, "step is finite"),
+        ({"rtol": -1}, ValueError, "rtol is not negative"),
+        ({"atol": np.inf}, ValueError, "atol is finite"),
+        ({"seed": 1.5}, TypeError, "a seed is a whole number"),
+    ],
+)
+def test_settings_that_check_nothing_are_refused(settings, error, said):
+    with pytest.raises(error, match=said):
+        check_gradient(cr.sin, 1.0, **settings)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from native_calls import native
 
 import chainrule as cr
@@ -53,6 +54,41 @@ def test_of_equal_extremes_the_first_takes_the_gradient(function):
         [[[1, 0]], [[0, 0]]]
     )
     assert gradient(lambda x: function(x, 1), np.ones((0, 3))) == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("length", [3, 40])  # within a vector of the processor, and beyond
+@pytest.mark.parametrize("function", [cr.max, cr.min])
+def test_of_several_nan_the_first_takes_the_gradient(function, length, dtype):
+    x = np.arange(4.0 * length, dtype=dtype).reshape(4, length)
+    x[0, 1] = x[1, [0, 2]] = x[2, -1] = np.nan
+    by_torch = torch.tensor(x, requires_grad=True)
+    getattr(torch, function.__name__)(by_torch, 1).values.sum().backward()
+    expected = by_torch.grad.numpy()
+    assert expected[:3].sum(1).tolist() == [1, 1, 1]
+    assert gradient(lambda x: function(x, 1), x, dtype) == expected.tolist()
+    both = gradient(lambda x: function(x, (0, 1)), x, dtype)
+    assert np.argmax(both) == 1
+    assert np.sum(both) == 1
+    slope = native(lambda x: cr.grad(function(x, 1).sum(), x), x)
+    np.testing.assert_array_equal(slope, expected)
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_beside_a_nan_both_arguments_take_the_gradient(name):
+    a, b = np.array([[1.0, np.nan, 2.0, np.nan, 1.0], [np.nan, 2.0, 1.0, np.nan, 3.0]])
+    by_torch = [torch.tensor(v, requires_grad=True) for v in (a, b)]
+    getattr(torch, name)(*by_torch).sum().backward()
+    expected = [v.grad.numpy() for v in by_torch]
+
+    def slopes(a, b):
+        return cr.grad(getattr(cr, name)(a, b).sum(), [a, b])
+
+    eager = slopes(*(cr.tensor(v, requires_grad=True) for v in (a, b)))
+    np.testing.assert_array_equal([slope.numpy() for slope in eager], expected)
+    for number in (0, 1):
+        found = native(lambda a, b, number=number: slopes(a, b)[number], a, b)
+        np.testing.assert_array_equal(found, expected[number])
 
 
 def test_std_of_equal_elements():
@@ -153,3 +189,49 @@ def test_a_nan_makes_the_gradients_of_its_row_nan():
     with np.errstate(invalid="ignore"):
         gradient = cr.grad(cr.logaddexp(y, z), y, np.ones(2)).numpy()
     np.testing.assert_array_equal(gradient, [nan, 0.5])
+
+
+ZERO_SLOPES = {
+    "floor": lambda lib, x: lib.floor(x),
+    "ceil": lambda lib, x: lib.ceil(x),
+    "trunc": lambda lib, x: lib.trunc(x),
+    "round": lambda lib, x: lib.round(x),
+    "round to a decimal": lambda lib, x: lib.round(x, decimals=1),
+    "sign": lambda lib, x: lib.sign(x),
+    "copysign": lambda lib, x: lib.copysign(lib.ones_like(x), x),
+    "beside another path": lambda lib, x: lib.floor(x) * x,
+}
+
+
+@pytest.mark.parametrize("name", ZERO_SLOPES)
+def test_backward_fills_zeros_where_the_derivative_is_0(name):
+    """As PyTorch, and as `grad`; in a compiled step too."""
+    function = ZERO_SLOPES[name]
+    of_torch = torch.tensor([1.5, -2.25], requires_grad=True)
+    function(torch, of_torch).sum().backward()
+    expected = of_torch.grad.tolist()
+    x = cr.tensor([1.5, -2.25], requires_grad=True)
+    y = function(cr, x).sum()
+    assert y.requires_grad
+    assert cr.grad(y, x).tolist() == expected
+    y.backward()
+    assert x.grad.tolist() == expected
+    y.backward()
+    assert x.grad.tolist() == [2 * slope for slope in expected]
+    w = cr.Parameter([1.5, -2.25])
+    cr.compile(lambda: function(cr, w).sum().backward())()
+    assert w.grad.tolist() == expected
+
+
+@pytest.mark.parametrize("function", [cr.heaviside, cr.stop_gradient, lambda x: x // 1.0])
+def test_backward_says_what_passes_no_gradient(function):
+    y = function(cr.tensor([1.5], requires_grad=True)).sum()
+    with pytest.raises(ValueError, match=r"no gradient passes .*heaviside, // and stop_gradient"):
+        y.backward()
+
+
+def test_backward_to_some_leaves_fills_no_other():
+    x, y = (cr.tensor(1.0, requires_grad=True) for _ in range(2))
+    x.backward(inputs=[y])
+    assert x.grad is None
+    assert y.grad is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.compiler.elementwise import UnsupportedError
 
 F32, F64, I64, I32, U8, BOOL = (
     np.ones(2, d) for d in ("float32", "float64", "int64", "int32", "uint8", "bool")
@@ -395,3 +396,22 @@ def test_numbers_in_a_list_are_close_to_those_of_float64():
 def test_infinity_is_no_whole_number():
     with pytest.raises(OverflowError, match="infinity is no number of int64"):
         cr.tensor([np.inf], "int64")
+
+
+@pytest.mark.parametrize(
+    "name", ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
+)
+@pytest.mark.parametrize("narrow", ["int8", "int64"])
+def test_uint64_beside_signed_integers_is_compared_exactly(name, narrow):
+    """Not in float64, in which 2^53 and 2^53 + 1 are one number."""
+    limits = np.iinfo(narrow)
+    signed = np.array([-1, 0, limits.min, limits.max, limits.max, 2**53 % limits.max + 1], narrow)
+    unsigned = np.array([2**64 - 1, 0, 2**63, 2**63, limits.max, 2**53 % limits.max], np.uint64)
+    ours, theirs = getattr(cr, name), getattr(np, name)
+    for a, b in ((signed, unsigned), (unsigned, signed), (signed[:, None], unsigned)):
+        exact = theirs(a.astype(object), b.astype(object)).astype(bool)
+        np.testing.assert_array_equal(ours(cr.tensor(a), b).numpy(), exact)
+        graph = cr.capture(ours, cr.placeholder(a.shape, a.dtype), cr.placeholder(b.shape, b.dtype))
+        np.testing.assert_array_equal(graph(a, b), exact)
+    with pytest.raises(UnsupportedError, match=f"{name} of int.*cast to int64"):
+        cr.compile(ours)(signed, unsigned)

@@ -521,6 +521,8 @@ def test_add_n():
     x = cr.tensor([1.0])
     assert cr.add_n(x) is x
     assert cr.add_n([x]) is x
+    p = cr.Parameter([1.0])
+    assert type(cr.add_n(p)) is cr.Tensor  # what a later assignment leaves as it is
     same(cr.add_n([cr.tensor(part) for part in parts[:2]]), parts[0] + parts[1])
     same(cr.add_n((parts[0], parts[1])), parts[0] + parts[1])
     with pytest.raises(TypeError, match="at least one Tensor"):

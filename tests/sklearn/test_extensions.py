@@ -192,7 +192,15 @@ def test_partial_fit_stops_early():
         ({"sample_weight_val": THREE}, "which are missing"),
         ({"X_val": X, "y_val": THREE + 1}, "labels that y has not"),
         ({"X_val": X[:, 1:], "y_val": THREE}, "expecting 5 features"),
-        ({"X_val": X, "y_val": THREE, "sample_weight_val": -TWO}, "a weight is not negative"),
+        *(
+            ({"X_val": X, "y_val": THREE, "sample_weight_val": weights}, f"sample_weight_val{said}")
+            for weights, said in (
+                (-TWO, ".* a weight is not negative"),
+                (TWO[:3], r": sample_weight\.shape"),
+                (np.zeros(len(X)), ""),
+                (np.full(len(X), 1e308), " times class_weight"),
+            )
+        ),
     ],
 )
 def test_rows_to_validate_on_that_do_not_fit(given, match):

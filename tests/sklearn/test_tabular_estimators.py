@@ -265,6 +265,10 @@ def test_a_first_partial_fit_that_fails_changes_nothing():
         ({"y_val": [0, 1]}, "y_val is provided, but X_val was not"),
         ({"X_val": [[0.0], [1.0]]}, "X_val is provided, but y_val was not"),
         ({"sample_weight_val": [1.0, 1.0]}, "which are missing"),
+        (
+            {"X_val": [[0.0], [1.0]], "y_val": [0, 1], "sample_weight_val": [1.0]},
+            "sample_weight_val",
+        ),
     ],
 )
 def test_rows_to_validate_on_come_whole(kind, given, said):

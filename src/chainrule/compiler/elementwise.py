@@ -39,6 +39,8 @@ def is_exact_in_int64(value: Value) -> bool:
     if value.kind == "astype" and value.inputs[0].dtype.kind == "f":
         return value.dtype != np.uint64
     if any(t.dtype == np.uint64 for t in (value, *value.inputs)):
+        if value.kind in ("equal", "not_equal"):  # -1 has the bits of 2^64 - 1
+            return all(t.dtype.kind == "u" for t in value.inputs)
         return value.kind in _SAME_BITS
     return True
 

@@ -333,8 +333,9 @@ def backward(
         raise without_graph(z)
     if not z.requires_grad:
         raise ValueError(
-            f"{checks.described(z)} depends on no leaf that requires a gradient: pass "
-            "requires_grad=True to the leaves, and build the graph outside no_grad()"
+            f"{checks.described(z)} has no graph to a leaf that requires a gradient: pass "
+            "requires_grad=True to the leaves, build the graph outside no_grad(), and note that no "
+            "gradient passes comparisons, integers, argmax, heaviside, // and stop_gradient"
         )
     targets = None if inputs is None else _checked_leaves(inputs)
     context = local.context
@@ -342,14 +343,19 @@ def backward(
     try:
         z = z.node()
         grad_table = {z: _grad_of_output(z, grad_output)}
-        _fill(grad_table, prune(z, targets))
+        pruned = prune(z, targets)
+        _fill(grad_table, pruned)
+        leaves = [variable for variable in pruned if _keeps_gradient(variable)]
         if context.capture is not None:
-            _check_gradients_go_to_state(grad_table, context.capture)
+            _check_gradients_go_to_state(leaves, context.capture)
         sums: dict[Tensor, Tensor] = {}  # all of them first: one that can't be had changes none
-        for variable, grad in grad_table.items():
-            if _keeps_gradient(variable):
-                leaf = variable if variable.state is None else variable.state
-                held = sums.get(leaf, leaf.grad)
+        for variable in leaves:
+            leaf = variable if variable.state is None else variable.state
+            grad = grad_table.get(variable)
+            held = sums.get(leaf, leaf.grad)
+            if grad is None:  # the derivatives of all paths are 0
+                sums[leaf] = functions["zeros_like"](variable) if held is None else held
+            else:
                 sums[leaf] = grad if held is None else held + grad
         for leaf, total in sums.items():
             leaf.grad = total
@@ -379,12 +385,12 @@ def _keeps_gradient(variable: Tensor) -> bool:
     return variable.is_leaf or variable.state is not None
 
 
-def _check_gradients_go_to_state(grad_table: dict[Tensor, Tensor], capture: Recorder) -> None:
+def _check_gradients_go_to_state(leaves: list[Tensor], capture: Recorder) -> None:
     """Raise SymbolicError where a leaf of a captured graph can't keep its gradient."""
-    for leaf in grad_table:
+    for leaf in leaves:
         if leaf.state is None and leaf._is_made_leaf:  # a variable of the function
             continue
-        if _keeps_gradient(leaf) and leaf.requires_grad and not capture.takes_gradients(leaf):
+        if leaf.requires_grad and not capture.takes_gradients(leaf):
             raise SymbolicError(
                 f"backward() would fill .grad of {checks.described(leaf)}, which is not part of a "
                 "captured graph; use cr.grad there, or make it a Parameter or an argument and "

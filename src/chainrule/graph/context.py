@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
+from functools import partial, wraps
+from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -89,9 +91,37 @@ class _NoGrad(ContextDecorator):
     def _recreate_cm(self) -> _NoGrad:
         return _NoGrad()
 
+    def __call__(self, function: Any) -> Any:
+        """The function with its body inside the block; of a generator what it does at each step."""
+        if not isgeneratorfunction(function):
+            return super().__call__(function)
+
+        @wraps(function)
+        def generator(*arguments: Any, **keywords: Any) -> Any:
+            steps = function(*arguments, **keywords)
+            resume = partial(next, steps)
+            while True:
+                try:
+                    with _NoGrad():
+                        item = resume()
+                except StopIteration as end:
+                    return end.value
+                try:
+                    resume = partial(steps.send, (yield item))
+                except GeneratorExit:
+                    with _NoGrad():
+                        steps.close()
+                    raise
+                except BaseException as error:
+                    resume = partial(steps.throw, error)
+
+        return generator
+
 
 def no_grad() -> _NoGrad:
     """Keep no graph inside the block: results do not require gradients.
+
+    It decorates functions and generators, too.
 
     Example:
         >>> import chainrule as cr

@@ -63,6 +63,11 @@ class CustomOperation(Operation):
         return self.apply(*[as_tensor(x) for x in inputs], **attributes)
 
     def differentiable(self, *rules: Rule | None) -> None:
+        if not rules or not all(rule is None or callable(rule) for rule in rules):
+            raise TypeError(
+                f"{self.name}.differentiable takes a function for each input, or None where no "
+                f"gradient passes; got {', '.join(map(repr, rules)) or 'nothing'}"
+            )
         super().differentiable(*rules)
         self._is_declared = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,12 @@ def _variable(data: TensorLike) -> Tensor:
         raise TypeError(
             "derivatives are with respect to one Tensor or array, not a tuple of these: pass x in "
             "place of (x,); value_and_grad takes several as arguments of their own, by argnums"
+        )
+    if isinstance(data, Mapping) or hasattr(data, "named_parameters"):
+        tensors = "tensors" if isinstance(data, Mapping) else "dict(model.named_parameters())"
+        raise TypeError(
+            f"derivatives are with respect to one Tensor or array, not {type(data).__name__}: of a "
+            f"dict of Tensors that require gradients cr.grad(loss, {tensors}) gives a dict"
         )
     if isinstance(data, Tensor):
         if data.requires_grad or data.is_symbolic:
@@ -58,6 +64,20 @@ def _value(function: Function, *arguments: Any, **keywords: Any) -> Tensor:
     )
 
 
+def _scalar(name: str, y: Tensor, remedy: str) -> Tensor:
+    """y, which must be a scalar.
+
+    Raises:
+        ShapeError: if it has axes.
+    """
+    if y.shape != ():
+        raise ShapeError(
+            f"{name} takes a function whose value is a scalar, not of shape {y.shape}: sum it, or "
+            f"{remedy}"
+        )
+    return y
+
+
 def value_and_grad(
     function: Function, argnums: int | Sequence[int] = 0
 ) -> Callable[..., tuple[Tensor, Any]]:
@@ -69,6 +89,7 @@ def value_and_grad(
 
     Raises:
         TypeError: from the function returned, if it is called with fewer arguments.
+        ShapeError: from the function returned, if `function` does not give a scalar.
 
     Example:
         >>> import chainrule as cr
@@ -89,6 +110,7 @@ def value_and_grad(
         for position in positions:
             given[position] = _variable(given[position])
         value = _value(function, *given, **keywords)
+        _scalar("value_and_grad", value, "take all first derivatives by cr.jacobian")
         variables = [given[position] for position in positions]
         grads = grad(value, variables)
         return value, grads[0] if isinstance(argnums, int) else grads  # type: ignore[index]
@@ -157,9 +179,17 @@ def jacobian(function: Function, x: TensorLike) -> Tensor:
 def hessian(function: Function, x: TensorLike) -> Tensor:
     """All second derivatives of a scalar f at x: shape (*x.shape, *x.shape).
 
+    Raises:
+        ShapeError: if f does not give a scalar.
+
     Example:
         >>> import chainrule as cr
         >>> cr.hessian(lambda x: (x * x * x).sum(), cr.tensor([1.0, 2.0])).tolist()
         [[6.0, 0.0], [0.0, 12.0]]
     """
-    return jacobian(lambda t: grad(_value(function, t), t), x)  # type: ignore[arg-type, return-value]
+    remedy = "take the Jacobian of the Jacobian: cr.jacobian(lambda x: cr.jacobian(f, x), x)"
+
+    def gradient(t: Tensor) -> Tensor:
+        return grad(_scalar("hessian", _value(function, t), remedy), t)  # type: ignore[return-value]
+
+    return jacobian(gradient, x)

@@ -151,10 +151,11 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
         self.inputs = ()
         self.attributes = _NO_ATTRIBUTES
         self.requires_grad = requires_grad
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"a name of a Tensor is text, not {name!r:.80}")
         self.name = name
         context = local.context
-        self.path = context.path
-        self.origin = context.origin
+        self.path, self.origin = context.path, context.origin
         self.serial = next(_serials)  # a node is always younger than its inputs
 
     def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:

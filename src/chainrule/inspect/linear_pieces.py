@@ -212,9 +212,9 @@ def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
 
 
 def _is_constant_between_jumps(node: Tensor) -> bool:
-    """Whether the node is a comparison or a sign: of chainrule's own these alone have no rules."""
+    """Whether the node is a comparison or a sign: no gradient passes these alone."""
     operation = ELEMENTWISE.get(operation_name(node))
-    return operation is not None and not operation.rules
+    return operation is not None and not any(operation.rules)
 
 
 def _slope(line: _Line) -> Array:

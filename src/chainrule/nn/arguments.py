@@ -86,6 +86,16 @@ def as_dtype(x: Tensor, dtype: str) -> Tensor:
     return x
 
 
+def as_dtype_beside(x: Tensor, dtype: str, *held: Tensor | None) -> Tensor:
+    """The input in the dtype of what a layer holds, as `as_dtype`.
+
+    Floats keep theirs where it holds nothing, as in PyTorch.
+    """
+    if x.dtype.kind == "f" and all(tensor is None for tensor in held):
+        return x
+    return as_dtype(x, dtype)
+
+
 def centred(input: TensorLike, centre: Tensor, dtype: str) -> Tensor:
     """input - centre for each column, subtracted in float64 and cast to a layer's dtype.
 

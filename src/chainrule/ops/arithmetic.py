@@ -333,7 +333,7 @@ _add_n.differentiable(lambda g, y, index: g)
 
 
 def add_n(*tensors: TensorLike | Sequence[TensorLike]) -> Tensor:
-    """The sum of several Tensors of one shape and dtype, as one node.
+    """The sum of several Tensors of one shape and dtype, as one node; of one Tensor itself.
 
     Args:
         tensors: each for itself, or all in one list, as in TensorFlow.
@@ -352,7 +352,7 @@ def add_n(*tensors: TensorLike | Sequence[TensorLike]) -> Tensor:
         tensors = tuple(tensors[0])
     if not tensors:
         raise TypeError("add_n takes at least one Tensor, or a list of them")
-    terms = [as_tensor(x) for x in tensors]
+    terms = [as_tensor(x).node() for x in tensors]
     shapes, dtypes = {x.shape for x in terms}, {x.dtype for x in terms}
     if len(shapes) > 1:
         raise ShapeError(f"add_n: the Tensors have one shape, not {', '.join(map(str, shapes))}")

@@ -1,7 +1,7 @@
 """Comparisons of elements, and choices by them: the larger, the smaller, the sign.
 
 Conventions at kinks: |x|'(0) = 0, sign' = 0; of a tie of maximum or minimum the first argument
-takes the gradient.
+takes the gradient, and beside a NaN both do.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def maximum(a: Array, b: Array) -> Array:
 
 
 maximum.differentiable(
-    lambda g, y, a, b: where(a >= b, g, 0.0), lambda g, y, a, b: where(a >= b, 0.0, g)
+    lambda g, y, a, b: where(a < b, 0.0, g), lambda g, y, a, b: where(a >= b, 0.0, g)
 )
 
 
@@ -203,7 +203,7 @@ def minimum(a: Array, b: Array) -> Array:
 
 
 minimum.differentiable(
-    lambda g, y, a, b: where(a <= b, g, 0.0), lambda g, y, a, b: where(a <= b, 0.0, g)
+    lambda g, y, a, b: where(a > b, 0.0, g), lambda g, y, a, b: where(a <= b, 0.0, g)
 )
 
 
@@ -221,6 +221,9 @@ abs = absolute = _abs
 def sign(x: Array) -> Array:
     """-1, 0 or 1; its derivative is 0."""
     return np.sign(x)
+
+
+sign.differentiable(None)
 
 
 @unary(away_from_zero)

@@ -137,7 +137,10 @@ class Binary(Elementwise):
 
 
 class Comparison(Binary):
-    """A binary operation that compares, also with Python integers that the dtype does not hold."""
+    """A binary operation that compares, also with Python integers that the dtype does not hold.
+
+    uint64 meets signed integers as it is, and not in float64, which has not all their digits.
+    """
 
     def __call__(
         self,
@@ -152,6 +155,8 @@ class Comparison(Binary):
             return self._everywhere(a, -side)
         if isinstance(a, int) and (side := beyond(a, b)):
             return self._everywhere(b, side)
+        if _meet_in_floats(a, b):
+            return self.apply(*broadcast(self.name, as_tensor(a), as_tensor(b)))
         return super().__call__(a, b)
 
     def _everywhere(self, x: TensorLike, order: int) -> Tensor:
@@ -159,6 +164,14 @@ class Comparison(Binary):
         x = as_tensor(x)
         smaller, larger = filled(0, x), filled(1, x)
         return self.apply(smaller, larger) if order < 0 else self.apply(larger, smaller)
+
+
+def _meet_in_floats(a: TensorLike, b: TensorLike) -> bool:
+    """Whether operands are signed and unsigned integers that no integer dtype holds together."""
+    if not isinstance(a, (Tensor, np.ndarray)) or not isinstance(b, (Tensor, np.ndarray)):
+        return False
+    is_mixed = a.dtype.kind + b.dtype.kind in ("iu", "ui")
+    return is_mixed and np.result_type(a.dtype, b.dtype).kind == "f"
 
 
 def beyond(number: TensorLike, x: TensorLike) -> int:

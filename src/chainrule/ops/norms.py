@@ -62,12 +62,16 @@ def total_norm(tensors: Sequence[Tensor], order: float = 2.0) -> Tensor:
 def scale_of(x: Tensor, axis: Axis) -> Tensor:
     """The largest |x| along `axis`, which stays with length 1, as a divisor without a gradient.
 
-    It is 1 where the largest is 0 or not finite.
+    It is 1 where the largest is 0 or not finite, or there are no elements.
     """
+    axes = normalize_axes("max", axis, x.shape)
+    if any(x.shape[a] == 0 for a in axes):
+        kept = [1 if a in axes else length for a, length in enumerate(x.shape)]
+        return as_tensor(np.ones(kept, x.dtype))
     value = x.node().value
     if value is None or not x.size or x.dtype.kind != "f":
         return _scale(max(abs(stop_gradient(x)), axis=axis, keepdims=True))
-    largest = np.abs(value).max(normalize_axes("max", axis, x.shape), keepdims=True)
+    largest = np.abs(value).max(axes, keepdims=True)
     return as_tensor(np.where((largest > 0) & (largest < np.inf), largest, value.dtype.type(1)))
 
 

@@ -232,8 +232,10 @@ def std(
 
 
 def _first(x: Array, extreme: Array, axes: Axes) -> Array:
-    """1 at the first element along the axes that equals the extreme one, else 0."""
+    """1 at the first element along the axes that is the extreme one, else 0."""
     equal = np.equal(x, extreme)
+    if np.isnan(extreme).any():
+        equal |= np.isnan(x)
     if not x.size:
         return np.zeros(x.shape, x.dtype)
     moved = np.moveaxis(equal, axes, range(-len(axes), 0))
@@ -252,7 +254,10 @@ def _first(x: Array, extreme: Array, axes: Axes) -> Array:
     ),
 )
 def first_equal(x: Array, extreme: Array, axes: Axes) -> Array:
-    """1 at the first element along `axes` equal to `extreme`, else 0: the derivative of max."""
+    """1 at the first element along `axes` equal to `extreme`, else 0: the derivative of max.
+
+    A NaN counts as equal: where one is, it is the extreme.
+    """
     return _first(x, extreme, axes)
 
 
@@ -276,8 +281,8 @@ _max.differentiable(_extreme_rule)
 def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest element over one axis, several, or all; NaN where one is.
 
-    Of equal ones the first takes the gradient. The indices, which PyTorch returns as well, are
-    `argmax`: two names that take the result apart are refused.
+    Of equal ones, and of several NaN, the first takes the gradient. The indices, which PyTorch
+    returns as well, are `argmax`: two names that take the result apart are refused.
 
     Example:
         >>> import chainrule as cr
@@ -304,8 +309,8 @@ _min.differentiable(_extreme_rule)
 def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over one axis, several, or all; NaN where one is.
 
-    Of equal ones the first takes the gradient. The indices, which PyTorch returns as well, are
-    `argmin`: two names that take the result apart are refused.
+    Of equal ones, and of several NaN, the first takes the gradient. The indices, which PyTorch
+    returns as well, are `argmin`: two names that take the result apart are refused.
 
     Example:
         >>> import chainrule as cr

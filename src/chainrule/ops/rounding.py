@@ -74,6 +74,9 @@ def _trunc(x: Array) -> Array:
     return np.trunc(x)
 
 
+for _rounded in (_floor, _ceil, _rint, _trunc):
+    _rounded.differentiable(None)  # where there is a derivative it is 0
+
 floor = _of_floats(_floor)
 ceil = _of_floats(_ceil)
 rint = _of_floats(_rint)

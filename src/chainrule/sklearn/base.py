@@ -104,8 +104,16 @@ def weights_of_rows(
     sample_weight: Any,
     class_weight: ClassWeight = None,
     dtype: DTypeLike | None = None,
+    name: str = "sample_weight",
 ) -> Array | None:
     """The weight of each row: its own times that of its class; None where all count the same.
+
+    Args:
+        X, y: the rows.
+        sample_weight: their own weights, or None.
+        class_weight: of the classes in y.
+        dtype: of the weights.
+        name: what the user calls `sample_weight`.
 
     Raises:
         ValueError: for a number of weights that is not that of the rows, or what is no number; for
@@ -113,9 +121,14 @@ def weights_of_rows(
     """
     weights: Array | None = None
     if sample_weight is not None:
-        weights = _check_sample_weight(sample_weight, X, dtype=dtype, copy=True)
-        weights = checked_weights(weights, len(weights), weights.dtype, "sample_weight")
-        check_some_weight(weights, "sample_weight")
+        try:
+            weights = _check_sample_weight(sample_weight, X, dtype=dtype, copy=True)
+        except ValueError as error:
+            if name == "sample_weight":
+                raise
+            raise ValueError(f"{name}: {error}") from None
+        weights = checked_weights(weights, len(weights), weights.dtype, name)
+        check_some_weight(weights, name)
     if class_weight is not None:
         of_class = compute_sample_weight(class_weight, y)
         of_class = checked_weights(of_class, len(of_class), of_class.dtype, "class_weight")
@@ -125,12 +138,12 @@ def weights_of_rows(
         else:
             with np.errstate(over="ignore"):
                 weights = weights * of_class
-            check_some_weight(weights, "sample_weight times class_weight")
+            check_some_weight(weights, f"{name} times class_weight")
     if weights is not None:
         largest = float(weights.max())
         if len(weights) * largest > np.finfo(weights.dtype).max:
             raise ValueError(
-                f"the weights of rows (sample_weight times class_weight) go up to {largest:g}: "
+                f"the weights of rows ({name} times class_weight) go up to {largest:g}: "
                 "their sum is not finite. Divide them by the largest"
             )
     return weights

@@ -404,7 +404,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         self._check_held_out(y)
-        weights = weights_of_rows(X, y, weights, dtype=X.dtype)
+        weights = weights_of_rows(X, y, weights, dtype=X.dtype, name="sample_weight_val")
         return self._validation(self._filled(dense_if_small(X), reset=False), y, weights)
 
     def _data_options(self, dtype: Any = (np.float64, np.float32)) -> dict[str, Any]:

@@ -258,7 +258,9 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             if isinstance(of_class, str):  # by the classes of y
                 shares = compute_class_weight(of_class, classes=self.classes_, y=y)
                 of_class = dict(zip(self.classes_, shares, strict=True))
-            weights_val = weights_of_rows(X_val, known, sample_weight_val, of_class)
+            weights_val = weights_of_rows(
+                X_val, known, sample_weight_val, of_class, name="sample_weight_val"
+            )
             validation = X_val, codes_val, weights_val
         self._fit_model(X, codes, weights, validation)
         self.model_.target = Classes(tuple(self.classes_.tolist()))
@@ -384,7 +386,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         weights = weights_of_rows(X, y, sample_weight)
         validation = None
         if has_held_out(X_val, y_val, sample_weight_val):
-            weights_val = weights_of_rows(X_val, y_val, sample_weight_val)
+            weights_val = weights_of_rows(X_val, y_val, sample_weight_val, name="sample_weight_val")
             validation = X_val, _targets(y_val), weights_val
         self._fit_model(X, y, weights, validation)
         return self

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.compiler.capture import capture
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.backprop import grad
@@ -52,7 +53,7 @@ def check_gradient(
             on every call, so a layer with random numbers needs a generator started anew in it.
         inputs: arrays, numbers or Tensors; floating ones are taken in float64, integers and
             booleans are passed on and not differentiated.
-        order: up to which order of derivatives to check.
+        order: up to which order of derivatives to check, at least 1.
         parameters: further Parameters that the function reads, as of a layer; float64.
         full: check each element of each input (True), a random direction of each (False), or each
             element of the inputs that have at most 16 (None).
@@ -63,6 +64,7 @@ def check_gradient(
     Raises:
         AssertionError: naming the input and the order, with the expected and the found number and
             the relative error.
+        ValueError, TypeError: if there is nothing to check with such settings.
 
     Example:
         >>> import chainrule as cr
@@ -80,7 +82,14 @@ def check_gradient(
                 "finite differences are not exact enough"
             )
     originals = [parameter.numpy().copy() for parameter in held]
-    settings = _Settings(full, step, rtol, atol, np.random.default_rng(seed))
+    order = checks.count("order", order)
+    settings = _Settings(
+        full,
+        checks.positive("step", step),
+        checks.not_negative("rtol", rtol),
+        checks.not_negative("atol", atol),
+        np.random.default_rng(checks.seed(seed)),
+    )
     try:
         for number in range(1, order + 1):
             function, values = _check_order(number, function, values, held, settings)

@@ -121,7 +121,7 @@ class BatchNorm(_ChannelNorm):
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
         self._check(x.shape)
-        x = arguments.as_dtype(x, self.dtype)
+        x = arguments.as_dtype_beside(x, self.dtype, self.weight, self.running_mean)
         of_batch = self.training or self.running_mean is None or self.running_var is None
         if of_batch:
             self._check_several(x)
@@ -228,6 +228,7 @@ class BatchNorm1d(BatchNorm):
         track_running_stats: whether there are running statistics; without them evaluation, too,
             takes those of the batch.
         dtype: of parameters and statistics; data are cast, outputs of layers must have it.
+            Without these floats keep theirs.
         bias: whether there is a bias.
 
     Attributes:
@@ -310,7 +311,7 @@ class InstanceNorm(_ChannelNorm):
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
         self._check(x.shape)
-        x = arguments.as_dtype(x, self.dtype)
+        x = arguments.as_dtype_beside(x, self.dtype, self.weight, self.running_mean)
         is_batch = len(x.shape) == len(self.shapes[0].split(", "))
         of_input = self.training or not self.track_running_stats
         if of_input and math.prod(x.shape[1 + is_batch :]) < 2:
@@ -344,6 +345,7 @@ class InstanceNorm1d(InstanceNorm):
         affine: whether there is a weight (and a bias).
         track_running_stats: whether there are running statistics.
         dtype: of parameters and statistics; data are cast, outputs of layers must have it.
+            Without these floats keep theirs.
         bias: whether there is a bias, where `affine`.
 
     Attributes:

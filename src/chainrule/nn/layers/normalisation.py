@@ -27,6 +27,7 @@ class LayerNorm(Layer):
         elementwise_affine: whether there is a weight (and a bias).
         bias: whether there is a bias.
         dtype: of weight and bias; data are cast, outputs of layers must have it.
+            Without these floats keep theirs.
 
     Attributes:
         weight: gamma, shape `normalized_shape`, at first 1.
@@ -82,7 +83,7 @@ class LayerNorm(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        x = arguments.as_dtype(x, self.dtype)
+        x = arguments.as_dtype_beside(x, self.dtype, self.weight)
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
@@ -96,6 +97,7 @@ class RMSNorm(Layer):
         eps: None for the dtype's distance from 1 to the next number.
         elementwise_affine: whether there is a weight.
         dtype: of the weight; data are cast, outputs of layers must have it.
+            Without it floats keep theirs.
 
     Attributes:
         weight: shape `normalized_shape`, at first 1.
@@ -145,7 +147,7 @@ class RMSNorm(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        x = arguments.as_dtype(x, self.dtype)
+        x = arguments.as_dtype_beside(x, self.dtype, self.weight)
         return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
 
@@ -158,6 +160,7 @@ class GroupNorm(Layer):
         eps: added to the variance, which is the biased one.
         affine: whether there is a weight (and a bias).
         dtype: of weight and bias; data are cast, outputs of layers must have it.
+            Without these floats keep theirs.
         bias: whether there is a bias.
 
     Attributes:
@@ -227,7 +230,7 @@ class GroupNorm(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        x = arguments.as_dtype(x, self.dtype)
+        x = arguments.as_dtype_beside(x, self.dtype, self.weight)
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(
                 f"the input must have shape (N, {self.num_channels}, ...); its shape is {x.shape}"
