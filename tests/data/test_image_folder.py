@@ -1,6 +1,8 @@
 """Images by folder, text files: what is read, and what is refused with its path."""
 
 import gzip
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -66,6 +68,32 @@ def test_a_network_learns_a_folder(root):
     assert trainer.evaluate(loader)["loss"] < 0.1
 
 
+def test_a_palette_with_transparency(root):
+    """Pillow warns of it unless it becomes colours with transparency first."""
+    pixels = np.arange(30, dtype=np.uint8).reshape(6, 5) % 2
+    image = Image.fromarray(pixels).convert("P")
+    image.putpalette([10, 20, 200, 30, 220, 40])
+    image.save(root / "cat" / "a.png", transparency=bytes([0, 128]))
+    x, _ = data.ImageFolder(root, dtype="uint8").arrays()
+    wanted = np.array([[10, 20, 200], [30, 220, 40]])[pixels]
+    assert x[0].tolist() == wanted.transpose(2, 0, 1).tolist()
+
+
+def png_of_16_bits(pixels):
+    """A PNG of colours with 16 bits, which Pillow reads with 8 and does not write."""
+    height, width, _ = pixels.shape
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in parts
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "content", "words"),
     [
@@ -75,12 +103,15 @@ def test_a_network_learns_a_folder(root):
         ("cat/y.png", (4, 5), r"y.png is 5 pixels high and 4 wide, .*x.png 6 and 5. Give size="),
         ("cat/y.png", "cut", "y.png cannot be read as an image"),
         ("cat/y.png", "deep", "y.png has pixels of more than 8 bits"),
+        ("cat/y.png", "deep colours", "y.png has pixels of more than 8 bits"),
     ],
 )
 def test_faulty_images_are_named(root, path, content, words):
     whole = (root / "cat" / "x.png").read_bytes()
     if content == "deep":
         Image.fromarray(np.zeros((6, 5), np.uint16)).save(root / path)
+    elif content == "deep colours":
+        (root / path).write_bytes(png_of_16_bits(np.zeros((6, 5, 3), np.uint16)))
     elif content == "cut":
         (root / path).write_bytes(whole[: len(whole) * 2 // 3])
     elif isinstance(content, tuple):
