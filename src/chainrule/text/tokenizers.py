@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -28,8 +31,23 @@ class _UnknownClassError(ValueError):
 _LONG = 10_000
 """Characters of a text from which on a table of all of them pays."""
 
-_WORDS = re.compile(r"\w+(?:['’]\w+)*")
-_WORDS_AND_SIGNS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+
+@cache
+def _pattern(punctuation: bool) -> re.Pattern[str]:
+    """What finds the words of a text, and its signs if they count.
+
+    Python's ``\\w`` has no combining marks and no joiners, which Unicode counts to words (UTS 18).
+    """
+    marks = "".join(
+        character
+        for character in map(chr, chain(range(0x300, 0x20000), range(0xE0100, 0xE01F0)))
+        if unicodedata.category(character)[0] == "M"
+    )
+    marks += "\u200c\u200d"
+    may_be = "\u0300-\U000e01ef"  # looked at first, which is quick
+    word = rf"\w+(?:(?=['’{may_be}])(?:['’](?=\w)|[{marks}])\w*)*"
+    sign = rf"[^\w\s](?:(?=[{may_be}])[{marks}])*"
+    return re.compile(f"{word}|{sign}" if punctuation else word)
 
 
 class Tokenizer(ABC):
@@ -270,7 +288,8 @@ class WordTokenizer(Tokenizer):
     """Text word by word.
 
     A word is a run of letters, digits and underscores, with apostrophes inside; every other sign
-    but white space is a word of its own. A decoded text has a space between words.
+    but white space is a word of its own. Combining marks, as accents and the vowel signs of Hindi,
+    belong to what they stand on. A decoded text has a space between words.
 
     Args:
         vocabulary: the words, and special tokens.
@@ -305,7 +324,7 @@ class WordTokenizer(Tokenizer):
         super().__init__(vocabulary, special)
         self.lowercase = checks.flag("lowercase", lowercase)
         self.punctuation = checks.flag("punctuation", punctuation)
-        self._pattern = _WORDS_AND_SIGNS if punctuation else _WORDS
+        self._pattern = _pattern(self.punctuation)
 
     def split(self, text: str) -> list[str]:
         return self._pattern.findall(text.lower() if self.lowercase else text)
