@@ -213,7 +213,7 @@ def test_vectors_of_words(run, animals):
     assert "CBOW" in found and "the vectors were not saved" in found
 
 
-def test_what_is_refused_of_words(run, fails, tmp_path, animals, monkeypatch):
+def test_what_is_refused_of_words(run, fails, animals):
     command = ["train", animals, "--model", "word2vec"]
     assert "--window is an option of --model word2vec" in fails(
         "train", animals, "--window", 3, code=2
@@ -236,10 +236,17 @@ def test_what_is_refused_of_words(run, fails, tmp_path, animals, monkeypatch):
     run("train", animals, *SMALL, "--steps", 2, "--out", "m")
     assert "m holds no vectors of words" in fails("neighbours", "m", "cats")
 
-    def interrupt(self, sentences):
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(text.Word2Vec, "fit", interrupt)
-    result = run(*command, "--out", "none", code=130)
-    assert "Interrupted: no vectors were saved" in result.stderr
-    assert not (tmp_path / "none").exists()
+def test_ctrl_c_saves_the_vectors_trained_so_far(run, animals, monkeypatch):
+    train = text.Word2Vec._run
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return train(*arguments)
+
+    monkeypatch.setattr(text.Word2Vec, "_run", interrupted)
+    command = ["train", animals, "--model", "word2vec", "--vector-size", 4]
+    result = run(*command, "--out", "w", code=130)
+    assert "interrupted in epoch 1" in result.stdout
+    assert "the vectors trained so far: w" in result.stdout
+    assert len(text.WordVectors.load("w")) == 9

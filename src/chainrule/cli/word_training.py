@@ -48,19 +48,15 @@ def train_on_words(ctx: click.Context, name: str, given: dict[str, Any]) -> None
     )
     output.line("data", f"{name}: {counts.total():,} words")
     output.line("options", _describe(model))
-    try:
-        model.fit(sentences)
-    except KeyboardInterrupt:
-        click.echo("Interrupted: no vectors were saved. Fewer --epochs take less time.", err=True)
-        ctx.exit(INTERRUPTED)
-    losses = model.losses
-    output.line("trained", f"loss {losses[0]:.4f} in epoch 1, {losses[-1]:.4f} in the last")
-    vectors = model.wv
+    click.echo()
+    vectors = model.fit(sentences, progress=True).wv
     output.line("words", f"{len(vectors):,} of {model.min_count} times or more in the text")
     if given["out"] is not None:
         vectors.save(given["out"])
     show_some(vectors)
-    output.show_files(given, interrupted=False, what="the vectors")
+    output.show_files(given, interrupted=model.interrupted, what="the vectors")
+    if model.interrupted:
+        ctx.exit(INTERRUPTED)
 
 
 def _describe(model: Word2Vec) -> str:
