@@ -1,6 +1,7 @@
 """Images by folder, text files: what is read, and what is refused with its path."""
 
 import gzip
+import pickle
 import struct
 import zlib
 
@@ -155,10 +156,35 @@ def test_a_class_without_images_is_refused(root):
         data.ImageFolder(root)
 
 
+def test_torchvisions_names_are_told(root):
+    images = data.ImageFolder(root)
+    with pytest.raises(AttributeError, match="no attribute 'imgs'; here it is samples"):
+        images.imgs  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'other'$"):
+        images.other  # noqa: B018
+    with pytest.raises(TypeError, match="no argument 'transform'; here it is a layer"):
+        data.ImageFolder(root, transform=None)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        data.ImageFolder(root, other=None)
+    again = pickle.loads(pickle.dumps(images))
+    assert again.samples == images.samples
+
+
+def test_predictions_of_a_folder_ask_for_a_loader(root):
+    images = data.ImageFolder(root)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(90, 2))
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))
+    for call in (trainer.predict, trainer.predict_samples, cr.Predictor(model).predict):
+        with pytest.raises(TypeError, match=r"x is a dataset \(ImageFolder\).*DataLoader"):
+            call(images)
+
+
 def test_text_files(tmp_path):
     path = tmp_path / "a.txt"
     marked = b"\xef\xbb\xbfEin\r\nSt\xc3\xbcck\rText\n"
-    for content in (marked, "Ein\nStück\nText\n".encode()):
+    plain = "Ein\nStück\nText\n"
+    little, big = (f"\ufeff{plain}".encode(f"utf-16-{end}") for end in ("le", "be"))  # Notepad's
+    for content in (marked, plain.encode(), little, big):
         for packed in (content, gzip.compress(content)):
             path.write_bytes(packed)
             assert data.read_text(path) == "Ein\nStück\nText\n"
@@ -169,6 +195,12 @@ def test_text_files(tmp_path):
     [
         (b"", "a.txt is empty"),
         (b"a\nb\xe9", "not in UTF-8: byte 3, in line 2, is 0xe9"),
+        (b"\xef\xbb\xbfa\nb\xe9", "not in UTF-8: byte 6, in line 2, is 0xe9"),
+        (
+            b"\xff\xfea\0\n\0\xd8",
+            "not in UTF-16, as the mark .* byte 6, in line 2, is 0xd8.* in UTF-8",
+        ),
+        (b"\xff\xfe", "a.txt is empty"),
         (gzip.compress(b"abc")[:-4], "a.txt cannot be read as a text file"),
     ],
 )

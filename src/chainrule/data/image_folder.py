@@ -15,6 +15,7 @@ from chainrule import checks
 from chainrule.data.dataset import Dataset
 from chainrule.data.pixels import PixelDtype, check_pixel_dtype, scaled
 from chainrule.errors import FileError, missing
+from chainrule.graph.keywords import referring
 from chainrule.system.reading import FREE_ARRAY, check_expansion, reading, size_of
 from chainrule.system.threads import get_num_threads
 
@@ -22,6 +23,12 @@ READ = (".png", ".jpg", ".jpeg")
 _OTHERS = (".bmp", ".gif", ".heic", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 _PNG_BITS = 24  # the place of the byte that says how many bits a colour has
 _REMEDY = "Save the image again, or remove the file."
+
+
+_TRANSFORM = (
+    "a layer at the head of the model, as nn.RandomCrop or nn.RandomAffine; or a Dataset of your "
+    "own that changes images[i]"
+)
 
 
 class ImageFolder(Dataset):
@@ -67,6 +74,13 @@ class ImageFolder(Dataset):
         ((2, 3, 4, 6), array([0, 1]))
     """
 
+    @referring(
+        transform=_TRANSFORM,
+        target_transform="the labels y of arrays(), or a Dataset of your own",
+        loader="PNG and JPEG, read by Pillow; a Dataset of your own reads others",
+        is_valid_file="each PNG and JPEG file whose name does not begin with a dot",
+        allow_empty="nothing: each class has an image",
+    )
     def __init__(
         self,
         root: str | os.PathLike[str],
@@ -94,6 +108,11 @@ class ImageFolder(Dataset):
                 raise ValueError(f"size is (height, width) or one number, got {size!r}")
             height, width = (checks.count("size", length) for length in sizes)
         self.shape = (1 if grayscale else 3, height, width)
+
+    def __getattr__(self, name: str) -> Any:
+        message = f"'ImageFolder' object has no attribute {name!r}"
+        ours = {"imgs": "samples", "transform": _TRANSFORM, "loader": "samples, read by images[i]"}
+        raise AttributeError(f"{message}; here it is {ours[name]}" if name in ours else message)
 
     def __len__(self) -> int:
         return len(self.samples)
