@@ -38,7 +38,7 @@ def test_a_text_is_learnt_and_written(run, rhymes):
     options = ["--lr", 0.01, "--steps", 300, "--out", "m", "--history", "h.csv"]
     found = run("train", rhymes, *SMALL, *options).stdout
     assert "17 different characters, 1,242 to train on, 138 to validate" in found
-    assert "GPT of 1 layers, 2 heads, width 16, context 8: 3,520 parameters" in found
+    assert "GPT of 1 layer, 2 heads, width 16, context 8: 3,520 parameters" in found
     assert "epoch 2/2" in found
     loss, perplexity = numbers(found, "validation")
     assert loss < 0.6 and perplexity == pytest.approx(math.exp(loss), rel=1e-3)
@@ -220,9 +220,11 @@ def test_what_is_refused_of_words(run, fails, animals):
     )
     for option in (["--steps", 3], ["--checkpoint", "c"], ["--batch-size", 2], ["--target", "x"]):
         assert "this trains --model word2vec. Leave it out" in fails(*command, *option, code=2)
-    assert "9 different words, of which fewer than two come 5000 times" in fails(
+    assert "9 different words, of which fewer than two reach --min-count 5000" in fails(
         *command, "--min-count", 5000
     )
+    for form in ("w.txt", "w.bin"):
+        assert "vectors are saved as safetensors" in fails(*command, "--out", form)
     assert "is read as a table, which it is not" in fails("train", animals)
     assert "give --model gpt or --model word2vec" in fails("train", animals)
     run(*command, "--vector-size", 4, "--epochs", 1, "--out", "w")
