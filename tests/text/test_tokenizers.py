@@ -1,5 +1,7 @@
 """Vocabularies and tokenizers: numbers of words, back to text, and with a model in its file."""
 
+import copy
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -123,6 +125,15 @@ def test_combining_marks_belong_to_what_they_stand_on(line, wanted):
     assert text.WordTokenizer.fit(line, lowercase=True, punctuation=False).split(line) == words
     again = text.Tokenizer.from_dict(tokenizer.to_dict())
     assert again.decode(again.encode(line)) == " ".join(wanted)
+
+
+@pytest.mark.parametrize("kind", [text.CharTokenizer, text.WordTokenizer])
+def test_names_of_other_tokenizers_are_told(kind):
+    tokenizer = copy.deepcopy(pickle.loads(pickle.dumps(kind.fit("to be"))))
+    with pytest.raises(AttributeError, match=r"'vocab_size'; here it is len\(tokenizer\.vocab"):
+        tokenizer.vocab_size  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'other'$"):
+        tokenizer.other  # noqa: B018
 
 
 @pytest.mark.parametrize("kind", [text.CharTokenizer, text.WordTokenizer])

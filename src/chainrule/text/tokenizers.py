@@ -50,6 +50,22 @@ def _pattern(punctuation: bool) -> re.Pattern[str]:
     return re.compile(f"{word}|{sign}" if punctuation else word)
 
 
+_OTHERS = {
+    "vocab_size": "len(tokenizer.vocabulary)",
+    "get_vocab": "tokenizer.vocabulary",
+    "vocab": "tokenizer.vocabulary",
+    "tokenize": "tokenizer.split(text)",
+    "batch_encode_plus": "[tokenizer.encode(text) for text in texts]",
+    "batch_decode": "[tokenizer.decode(numbers) for numbers in rows]",
+    "convert_tokens_to_ids": "tokenizer.vocabulary.number(token)",
+    "convert_ids_to_tokens": "tokenizer.vocabulary[number]",
+    "token_to_id": "tokenizer.vocabulary.number(token)",
+    "id_to_token": "tokenizer.vocabulary[number]",
+    "save_pretrained": "chainrule.save(model, path, metadata={'tokenizer': tokenizer.to_dict()})",
+}
+"""What to write for names of other libraries' tokenizers."""
+
+
 class Tokenizer(ABC):
     """The base of `CharTokenizer` and `WordTokenizer`: a way to split text, and a vocabulary.
 
@@ -125,6 +141,11 @@ class Tokenizer(ABC):
     def _counts(self, text: str) -> Mapping[str, int]:
         """How often each token is in a text."""
         return Counter(self.split(text))
+
+    def __getattr__(self, name: str) -> Any:
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        ours = _OTHERS.get(name)
+        raise AttributeError(message if ours is None else f"{message}; here it is {ours}")
 
     def encode(self, text: str) -> Array:
         """The numbers of a text's tokens: int64, shape (tokens,).
