@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from quick_training import QUICK
 
 import chainrule as cr
@@ -76,6 +77,42 @@ def test_nothing_is_written_among_the_files_of_mnist(fails, tmp_path, alias):
     # It is not there yet, but would be read in place of the compressed one.
     assert "would overwrite" in fails(*options, folder / "train-images-idx3-ubyte")
     assert not (folder / "train-images-idx3-ubyte").exists()
+
+
+def test_no_image_of_a_folder_is_overwritten(run, fails, tmp_path, alias):
+    root = tmp_path / "photos"
+    for name in ("train/dark", "train/light", "test/dark", "test/light/more"):
+        (root / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (8, 8), (200 * ("light" in name), i, i)).save(root / name / f"{i}.png")
+    (root / "notes.txt").write_text("old")
+    quick = ["--epochs", 1, "--channels", "2", "--hidden", "4"]
+    image = root / "test" / "light" / "more" / "2.png"
+    before, other = image.read_bytes(), alias(image)
+    for option in ("--out", "--history", "--checkpoint"):
+        text = fails("train", root, *quick, option, other)
+        assert f"{option} " in text and f"would overwrite {image}" in text
+        assert image.read_bytes() == before
+    run("train", root, *quick, "--out", root / "notes.txt")  # no image
+    image = root / "train" / "dark" / "0.png"
+    before, other = image.read_bytes(), alias(image)
+    for command in (
+        ["predict", root / "notes.txt", root, "--out", other],
+        ["explain", root / "notes.txt", root, "--html", other],
+        ["explain", root / "notes.txt", "--json", other],  # of the data that it was trained on
+    ):
+        assert f"would overwrite {image}" in fails(*command)
+        assert image.read_bytes() == before
+
+
+def test_an_explanation_does_not_overwrite_what_the_model_was_trained_on(
+    run, fails, flowers, alias
+):
+    before, other = flowers.read_bytes(), alias(flowers)
+    for options in ([], QUICK):
+        run("train", flowers, *options, "--epochs", 1, "--out", "m")
+        assert f"would overwrite {flowers}" in fails("explain", "m", "--html", other)
+        assert flowers.read_bytes() == before
 
 
 @pytest.mark.parametrize("option", ["--out", "--history", "--checkpoint"])

@@ -116,6 +116,41 @@ def test_a_folder_with_a_test_part_and_sizes(run, fails, tmp_path):
     assert "holds train, val, which seem to be parts of the data" in fails("train", root)
 
 
+def test_a_model_is_used_on_the_parts_that_it_was_trained_on(run, fails, tmp_path):
+    root = tmp_path / "photos"
+    colours(root / "train", rows=4)
+    colours(root / "test", rows=3, seed=1)
+    run("train", root, *QUICK, "--out", "m")
+    assert f"{root}: 6 rows" in run("evaluate", "m", root).stdout
+    assert f"{root}: 8 rows" in run("evaluate", "m", root, "--part", "train").stdout
+    lines = run("predict", "m", root).stdout.splitlines()[1:]
+    assert [line.split(",")[0] for line in lines] == sorted(map(str, root.glob("test/*/*")))
+    assert len(run("predict", "m", root, "--part", "train").stdout.splitlines()) == 1 + 8
+    steps = {
+        name: run("explain", "m", *options, "--row", 2).stdout
+        for name, options in {
+            "train": [root, "--part", "train"],
+            "test": [root],
+            "alone": [root / "test"],
+            "its own": [],
+        }.items()
+    }
+    assert steps["train"] == steps["its own"]
+    assert steps["test"] == steps["alone"] != steps["train"]
+    assert "there is no --row 6" in fails("explain", "m", root, "--row", 6)
+    assert "has no training and test part" in fails("predict", "m", root / "test", "--part", "test")
+    (root / "test" / "blue").rename(root / "test" / "red")
+    wrong = root / "test" / "red" / "0.jpg"
+    assert f"{wrong} has the label red, which is not a class of the model" in fails(
+        "evaluate", "m", root
+    )
+    assert f"{wrong} has the label red" in fails("explain", "m", root, "--row", 3)
+    assert "red/0.jpg is one image, whose class is not known" in fails("evaluate", "m", wrong)
+    (root / "test").rename(root / "val")
+    assert "which seem to be parts of the data" in fails("evaluate", "m", root)
+    assert len(run("predict", "m", root).stdout.splitlines()) == 1 + 14
+
+
 def test_what_is_refused(run, fails, tmp_path, flowers):
     text = fails("train", flowers, "--model", "cnn")
     assert "--model cnn takes images" in text and "has 2 numbers" in text

@@ -38,7 +38,7 @@ def test_a_text_is_learnt_and_written(run, rhymes):
     options = ["--lr", 0.01, "--steps", 300, "--out", "m", "--history", "h.csv"]
     found = run("train", rhymes, *SMALL, *options).stdout
     assert "17 different characters, 1,242 to train on, 138 to validate" in found
-    assert "GPT of 1 layers, 2 heads, width 16, context 8: 3,520 parameters" in found
+    assert "GPT of 1 layer, 2 heads, width 16, context 8: 3,520 parameters" in found
     assert "epoch 2/2" in found
     loss, perplexity = numbers(found, "validation")
     assert loss < 0.6 and perplexity == pytest.approx(math.exp(loss), rel=1e-3)
@@ -213,16 +213,18 @@ def test_vectors_of_words(run, animals):
     assert "CBOW" in found and "the vectors were not saved" in found
 
 
-def test_what_is_refused_of_words(run, fails, tmp_path, animals, monkeypatch):
+def test_what_is_refused_of_words(run, fails, animals):
     command = ["train", animals, "--model", "word2vec"]
     assert "--window is an option of --model word2vec" in fails(
         "train", animals, "--window", 3, code=2
     )
     for option in (["--steps", 3], ["--checkpoint", "c"], ["--batch-size", 2], ["--target", "x"]):
         assert "this trains --model word2vec. Leave it out" in fails(*command, *option, code=2)
-    assert "9 different words, of which fewer than two come 5000 times" in fails(
+    assert "9 different words, of which fewer than two reach --min-count 5000" in fails(
         *command, "--min-count", 5000
     )
+    for form in ("w.txt", "w.bin"):
+        assert "vectors are saved as safetensors" in fails(*command, "--out", form)
     assert "is read as a table, which it is not" in fails("train", animals)
     assert "give --model gpt or --model word2vec" in fails("train", animals)
     run(*command, "--vector-size", 4, "--epochs", 1, "--out", "w")
@@ -236,10 +238,17 @@ def test_what_is_refused_of_words(run, fails, tmp_path, animals, monkeypatch):
     run("train", animals, *SMALL, "--steps", 2, "--out", "m")
     assert "m holds no vectors of words" in fails("neighbours", "m", "cats")
 
-    def interrupt(self, sentences):
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(text.Word2Vec, "fit", interrupt)
-    result = run(*command, "--out", "none", code=130)
-    assert "Interrupted: no vectors were saved" in result.stderr
-    assert not (tmp_path / "none").exists()
+def test_ctrl_c_saves_the_vectors_trained_so_far(run, animals, monkeypatch):
+    train = text.Word2Vec._run
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return train(*arguments)
+
+    monkeypatch.setattr(text.Word2Vec, "_run", interrupted)
+    command = ["train", animals, "--model", "word2vec", "--vector-size", 4]
+    result = run(*command, "--out", "w", code=130)
+    assert "interrupted in epoch 1" in result.stdout
+    assert "the vectors trained so far: w" in result.stdout
+    assert len(text.WordVectors.load("w")) == 9

@@ -112,6 +112,11 @@ def test_files_that_would_be_overwritten(run, fails, flowers):
         ("a,b\n1,7\n2,7\n", [], "all rows have the one label 7"),
         ("a,b\n1,0.5\n2,1\n", ["--task", "classification"], "row 0 (counted from 0) has 0.5"),
         ("a,b\n1,0\n2,1\n3,1\n4,0\n", ["--batch-size", "9"], "--batch-size is 9"),
+        (
+            "a,b\n" + "1,0\n2,1\n" * 5,  # 8 to train on
+            ["--batch-norm", "--batch-size", "7"],
+            "--batch-size 7 leaves one in the last of 8 rows",
+        ),
         ("a,b\n1e300,0.5\n-1e300,1.5\n1e300,2.5\n", [], "too large for float32"),
         ("a,b\n1,1e-200\n2,3e-200\n", [], "column 'b' holds numbers of size 3e-200 and less"),
     ],

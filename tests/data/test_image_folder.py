@@ -1,6 +1,9 @@
 """Images by folder, text files: what is read, and what is refused with its path."""
 
 import gzip
+import pickle
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -66,6 +69,32 @@ def test_a_network_learns_a_folder(root):
     assert trainer.evaluate(loader)["loss"] < 0.1
 
 
+def test_a_palette_with_transparency(root):
+    """Pillow warns of it unless it becomes colours with transparency first."""
+    pixels = np.arange(30, dtype=np.uint8).reshape(6, 5) % 2
+    image = Image.fromarray(pixels).convert("P")
+    image.putpalette([10, 20, 200, 30, 220, 40])
+    image.save(root / "cat" / "a.png", transparency=bytes([0, 128]))
+    x, _ = data.ImageFolder(root, dtype="uint8").arrays()
+    wanted = np.array([[10, 20, 200], [30, 220, 40]])[pixels]
+    assert x[0].tolist() == wanted.transpose(2, 0, 1).tolist()
+
+
+def png_of_16_bits(pixels):
+    """A PNG of colours with 16 bits, which Pillow reads with 8 and does not write."""
+    height, width, _ = pixels.shape
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in parts
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "content", "words"),
     [
@@ -75,12 +104,15 @@ def test_a_network_learns_a_folder(root):
         ("cat/y.png", (4, 5), r"y.png is 5 pixels high and 4 wide, .*x.png 6 and 5. Give size="),
         ("cat/y.png", "cut", "y.png cannot be read as an image"),
         ("cat/y.png", "deep", "y.png has pixels of more than 8 bits"),
+        ("cat/y.png", "deep colours", "y.png has pixels of more than 8 bits"),
     ],
 )
 def test_faulty_images_are_named(root, path, content, words):
     whole = (root / "cat" / "x.png").read_bytes()
     if content == "deep":
         Image.fromarray(np.zeros((6, 5), np.uint16)).save(root / path)
+    elif content == "deep colours":
+        (root / path).write_bytes(png_of_16_bits(np.zeros((6, 5, 3), np.uint16)))
     elif content == "cut":
         (root / path).write_bytes(whole[: len(whole) * 2 // 3])
     elif isinstance(content, tuple):
@@ -124,10 +156,35 @@ def test_a_class_without_images_is_refused(root):
         data.ImageFolder(root)
 
 
+def test_torchvisions_names_are_told(root):
+    images = data.ImageFolder(root)
+    with pytest.raises(AttributeError, match="no attribute 'imgs'; here it is samples"):
+        images.imgs  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'other'$"):
+        images.other  # noqa: B018
+    with pytest.raises(TypeError, match="no argument 'transform'; here it is a layer"):
+        data.ImageFolder(root, transform=None)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        data.ImageFolder(root, other=None)
+    again = pickle.loads(pickle.dumps(images))
+    assert again.samples == images.samples
+
+
+def test_predictions_of_a_folder_ask_for_a_loader(root):
+    images = data.ImageFolder(root)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(90, 2))
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))
+    for call in (trainer.predict, trainer.predict_samples, cr.Predictor(model).predict):
+        with pytest.raises(TypeError, match=r"x is a dataset \(ImageFolder\).*DataLoader"):
+            call(images)
+
+
 def test_text_files(tmp_path):
     path = tmp_path / "a.txt"
     marked = b"\xef\xbb\xbfEin\r\nSt\xc3\xbcck\rText\n"
-    for content in (marked, "Ein\nStück\nText\n".encode()):
+    plain = "Ein\nStück\nText\n"
+    little, big = (f"\ufeff{plain}".encode(f"utf-16-{end}") for end in ("le", "be"))  # Notepad's
+    for content in (marked, plain.encode(), little, big):
         for packed in (content, gzip.compress(content)):
             path.write_bytes(packed)
             assert data.read_text(path) == "Ein\nStück\nText\n"
@@ -138,6 +195,12 @@ def test_text_files(tmp_path):
     [
         (b"", "a.txt is empty"),
         (b"a\nb\xe9", "not in UTF-8: byte 3, in line 2, is 0xe9"),
+        (b"\xef\xbb\xbfa\nb\xe9", "not in UTF-8: byte 6, in line 2, is 0xe9"),
+        (
+            b"\xff\xfea\0\n\0\xd8",
+            "not in UTF-16, as the mark .* byte 6, in line 2, is 0xd8.* in UTF-8",
+        ),
+        (b"\xff\xfe", "a.txt is empty"),
         (gzip.compress(b"abc")[:-4], "a.txt cannot be read as a text file"),
     ],
 )

@@ -106,19 +106,26 @@ def test_erased_rectangles():
     assert (called(nn.RandomErasing(1, (1, 1), (0.3, 0.3)), x + 1) == 0).any(axis=(1, 2, 3)).all()
 
 
+def torchvision_inverse(rot, scale, sx, sy):
+    """`_get_inverse_affine_matrix` of torchvision, whose `rotate` calls it with -angle."""
+    a = np.cos(rot - sy) / np.cos(sy)
+    b = -np.cos(rot - sy) * np.tan(sx) / np.cos(sy) - np.sin(rot)
+    c = np.sin(rot - sy) / np.cos(sy)
+    d = -np.sin(rot - sy) * np.tan(sx) / np.cos(sy) + np.cos(rot)
+    return np.array([[d, -b], [-c, a]]).transpose(2, 0, 1) / scale[:, None, None]
+
+
 def mapped(layer, mode, fill):
-    """The images by PyTorch's grid, from the drawn numbers and the formula of the docstring."""
+    """The images by PyTorch's grid, from the drawn numbers and torchvision's formula."""
     turn, size, u, v, right, down = draws(6)
     between = lambda t, low, high: low + t * (high - low)  # noqa: E731
     a = np.radians(between(turn, *layer.degrees))
     s = between(size, *(layer.scale or (1, 1)))
     angles = layer.shear or (0,) * 4
-    u, v = (np.tan(np.radians(between(t, *ends))) for t, ends in ((u, angles[:2]), (v, angles[2:])))
+    u, v = (np.radians(between(t, *ends)) for t, ends in ((u, angles[:2]), (v, angles[2:])))
     most = layer.translate or (0, 0)
     t = np.rint((2 * np.stack([right, down]) - 1) * [[most[0] * W], [most[1] * H]])
-    turned = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]).transpose(2, 0, 1)
-    sheared = np.array([[np.ones(N), u], [v, np.ones(N)]]).transpose(2, 0, 1)
-    inverse = np.linalg.inv(s[:, None, None] * turned @ sheared)
+    inverse = torchvision_inverse(a if type(layer) is nn.RandomAffine else -a, s, u, v)
     places = np.stack(np.meshgrid(np.arange(W), np.arange(H)), -1) - [(W - 1) / 2, (H - 1) / 2]
     q = np.einsum("nij,nhwj->nhwi", inverse, places - t.T[:, None, None])
     grid = torch.tensor(2 * q / [W, H])
@@ -136,6 +143,8 @@ def mapped(layer, mode, fill):
         nn.RandomAffine(0, translate=(0.5, 0.3)),
         nn.RandomAffine(0, scale=(0.5, 2)),
         nn.RandomAffine(0, shear=20),
+        nn.RandomAffine(0, shear=(10, 30)),
+        nn.RandomAffine((20, 60), shear=(10, 30, 5, 20)),
         nn.RandomAffine(30, (0.2, 0.2), (0.7, 1.3), (-10, 10, 5, 20), fill=0.5),
     ],
     ids=repr,
@@ -145,6 +154,19 @@ def test_affine_maps_are_the_formulas(layer, interpolation):
     layer.interpolation = interpolation
     wanted = mapped(layer, interpolation, layer.fill)
     np.testing.assert_allclose(called(layer), wanted, rtol=1e-9, atol=1e-11)
+
+
+def test_the_directions_of_turns_and_shears():
+    """Upright, y downwards: the image as it is seen."""
+    x = cr.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    assert nn.RandomRotation((90, 90))(x).tolist() == [[[[2.0, 4.0], [1.0, 3.0]]]]
+    assert nn.RandomAffine((90, 90))(x).tolist() == [[[[3.0, 1.0], [4.0, 2.0]]]]
+    cross = np.zeros((1, 1, 3, 3))
+    cross[..., 1] = cross[:, :, 1] = 1
+    left_below = nn.RandomAffine(0, shear=(45, 45))(cross)[0, 0]
+    assert left_below.tolist() == [[0, 0, 1], [1, 1, 1], [1, 0, 0]]
+    up_at_the_right = nn.RandomAffine(0, shear=(0, 0, 45, 45))(cross)[0, 0]
+    assert up_at_the_right.tolist() == [[0, 1, 1], [0, 1, 0], [1, 1, 0]]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=repr)

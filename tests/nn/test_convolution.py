@@ -225,8 +225,13 @@ def test_an_empty_batch_has_empty_outputs():
     [
         (lambda: nn.Conv2d(2, 3, 5), (1, 2, 4, 9), cr.ShapeError, r"reaches over \(5, 5\), .*4, 9"),
         (lambda: nn.Conv2d(2, 3, 2, dilation=4), (1, 2, 4, 9), cr.ShapeError, "reaches over"),
-        (lambda: nn.Conv2d(3, 3, 3), (1, 9, 9, 3), cr.ShapeError, "moveaxis"),
-        (lambda: nn.Conv2d(1, 3, 3), (5, 9, 9), cr.ShapeError, "expand_dims"),
+        (lambda: nn.Conv2d(3, 3, 3), (1, 9, 9, 3), cr.ShapeError, r"moveaxis\(x, -1, -3\)"),
+        (lambda: nn.Conv2d(3, 3, 3), (9, 9, 3), cr.ShapeError, r"moveaxis\(x, -1, -3\)"),
+        (lambda: nn.Conv1d(3, 3, 3), (9, 3), cr.ShapeError, r"moveaxis\(x, -1, -2\)"),
+        (lambda: nn.Conv2d(1, 3, 3), (5, 9, 9), cr.ShapeError, r"expand_dims\(x, -3\)"),
+        (lambda: nn.Conv2d(1, 3, 3), (9, 9), cr.ShapeError, r"expand_dims\(x, -3\)"),
+        (lambda: nn.Conv2d(1, 3, 3), (2, 3, 9, 9), cr.ShapeError, r"The channels are axis -3\.$"),
+        (lambda: nn.ConvTranspose2d(3, 3, 3), (9, 9, 3), cr.ShapeError, r"\(x, -1, -3\)"),
         (lambda: nn.Conv1d(1, 3, 3), (9,), cr.ShapeError, r"\(N, 1, L\) or \(1, L\)"),
         (
             lambda: nn.ConvTranspose1d(1, 1, 2, padding=3),

@@ -6,6 +6,7 @@ import torch
 from native_calls import run_native
 
 import chainrule as cr
+from chainrule.ops.index import scatter_add
 from chainrule.testing import check_gradient
 
 RANDOM = np.random.default_rng(1)
@@ -174,3 +175,33 @@ def test_rows_are_put_added_and_taken_by_one_index_each(shape, of_indices, axis,
             if n.operation is not None and n.operation.name in ("gather", "scatter_add")
         }
         assert taken == {indexed}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("case", ["once", "a few times", "all equal", "two axes", "a number"])
+def test_terms_that_share_an_index_are_added(case, dtype):
+    """Against a loop; wide enough that rounds of different indices are added, as of borders."""
+    draw = np.random.default_rng(0)
+    shape, axis, indices = {
+        "once": ((2, 9, 500), 1, [draw.permutation(9) - 9]),
+        "a few times": ((2, 9, 500), 1, [np.array([[0, -9, 8], [-1, 3, 0]])]),
+        "all equal": ((5, 900), 0, [np.full(200, -2)]),
+        "two axes": ((3, 4, 5, 200), 1, [np.array([0, 3, -1, 1]), np.array([4, 2, 2, -5])]),
+        "a number": ((3, 4, 600), 1, [np.array(2)]),
+    }[case]
+    places = (*shape[:axis], *indices[0].shape, *shape[axis + len(indices) :])
+    g = (100 * draw.random(places)).astype(dtype)
+    found = scatter_add.apply(
+        cr.as_tensor(g), *map(cr.as_tensor, indices), shape=shape, axis=axis
+    ).numpy()
+    wanted = np.zeros(shape, dtype)
+    for place in np.ndindex(indices[0].shape):
+        at = tuple(int(index[place]) for index in indices)
+        wanted[(slice(None),) * axis + at] += g[(slice(None),) * axis + place]
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, wanted, rtol=2e-5 if dtype == "float32" else 1e-12)
+    with pytest.raises(IndexError):
+        outside = [np.full_like(index, 9) for index in indices]
+        scatter_add.apply(
+            cr.as_tensor(g), *map(cr.as_tensor, outside), shape=shape, axis=axis
+        ).numpy()

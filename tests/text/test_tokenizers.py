@@ -1,5 +1,7 @@
 """Vocabularies and tokenizers: numbers of words, back to text, and with a model in its file."""
 
+import copy
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -98,6 +100,40 @@ def test_words(options, wanted):
     again = text.Tokenizer.from_dict(tokenizer.to_dict())
     assert again == tokenizer and hash(again) == hash(tokenizer)
     assert again.encode(LINES[2]).tolist() == tokenizer.encode(LINES[2]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("हिन्दी में है।", ["हिन्दी", "में", "है", "।"]),
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("שָׁלוֹם, עולם", ["שָׁלוֹם", ",", "עולם"]),
+        ("می\u200cخواهم", ["می\u200cخواهم"]),
+        (
+            "cafe\u0301's a\u0300-co\u0302te\u0301",
+            ["cafe\u0301's", "a\u0300", "-", "co\u0302te\u0301"],
+        ),
+        ("İSTANBUL'DA", ["i\u0307stanbul'da"]),
+        ("a \u2764\ufe0f b \u0301", ["a", "\u2764\ufe0f", "b", "\u0301"]),
+        ("\U0001d165\U0001d166x ऄ\U000e0101b", ["\U0001d165\U0001d166", "x", "ऄ\U000e0101b"]),
+    ],
+)
+def test_combining_marks_belong_to_what_they_stand_on(line, wanted):
+    tokenizer = text.WordTokenizer.fit(line, lowercase=True)
+    assert tokenizer.split(line) == wanted
+    words = [word for word in wanted if word[0].isalnum()]
+    assert text.WordTokenizer.fit(line, lowercase=True, punctuation=False).split(line) == words
+    again = text.Tokenizer.from_dict(tokenizer.to_dict())
+    assert again.decode(again.encode(line)) == " ".join(wanted)
+
+
+@pytest.mark.parametrize("kind", [text.CharTokenizer, text.WordTokenizer])
+def test_names_of_other_tokenizers_are_told(kind):
+    tokenizer = copy.deepcopy(pickle.loads(pickle.dumps(kind.fit("to be"))))
+    with pytest.raises(AttributeError, match=r"'vocab_size'; here it is len\(tokenizer\.vocab"):
+        tokenizer.vocab_size  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'other'$"):
+        tokenizer.other  # noqa: B018
 
 
 @pytest.mark.parametrize("kind", [text.CharTokenizer, text.WordTokenizer])

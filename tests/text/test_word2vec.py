@@ -1,10 +1,13 @@
 """word2vec: its draws, its gradient, the vectors that it finds; files of vectors."""
 
+import signal
+
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule import nn, text
+from chainrule.execute.native import NativeStep
 from chainrule.text.sampling import AliasTable, examples, kept_shares
 
 
@@ -153,6 +156,36 @@ def test_words_of_one_topic_are_near_each_other(sg, monkeypatch):
     np.testing.assert_array_equal(layer(np.array([3])).numpy()[0], model.wv.vectors[3])
 
 
+def test_ctrl_c_ends_the_training_and_keeps_its_vectors(monkeypatch, capsys):
+    run, runs = NativeStep.run, []
+
+    def interrupted(*arguments, **keywords):
+        runs.append(1)
+        if len(runs) in at:
+            signal.raise_signal(signal.SIGINT)
+        return run(*arguments, **keywords)
+
+    monkeypatch.setattr(NativeStep, "run", interrupted)
+    at = ()
+    whole = text.Word2Vec(vector_size=8, min_count=1, epochs=2).fit(two_topics(), progress=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert not whole.interrupted
+    at, count = (len(runs) // 2 + 1,), len(runs)  # in the second epoch
+    runs.clear()
+    part = text.Word2Vec(vector_size=8, min_count=1, epochs=2).fit(two_topics(), progress=True)
+    assert part.interrupted and len(runs) == count // 2 + 1
+    assert capsys.readouterr().out.splitlines()[1:] == ["interrupted in epoch 2"]
+    assert part.losses[0] == whole.losses[0] and len(part.losses) == 2
+    assert not np.array_equal(part.wv.vectors, whole.wv.vectors)
+    np.testing.assert_array_equal(part.wv.vectors, part.network.contexts.weight.numpy()[:-1])
+    at = (1, 2)
+    monkeypatch.setattr(text.Word2Vec, "_stop", lambda self, reason: None)
+    runs.clear()
+    with pytest.raises(KeyboardInterrupt):
+        part.fit(two_topics())
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -164,6 +197,12 @@ def test_words_of_one_topic_are_near_each_other(sg, monkeypatch):
         (lambda: text.Word2Vec(seed=2**64), ValueError, "seed"),
         (lambda: text.Word2Vec().fit("to be"), TypeError, "a sentence is a list of words"),
         (lambda: text.Word2Vec().fit([["to", "be"]]), ValueError, "0 of 2 words come 5 times"),
+        (lambda: text.Word2Vec().fit([["a", "b"], ["c", None]] * 9), TypeError, "there is None"),
+        (lambda: text.Word2Vec().fit([["a", "b"], ["c", float("nan")]]), TypeError, "is nan"),
+        (lambda: text.Word2Vec().fit([["a", ["b"]]]), TypeError, "words are strings: unhashable"),
+        (lambda: text.Word2Vec(sentences=[["a"]]), TypeError, r"'sentences'; here it is .*fit\("),
+        (lambda: text.Word2Vec(size=3), TypeError, "'size'; here it is vector_size"),
+        (lambda: text.Word2Vec().train([["a"]]), AttributeError, "'train'; fit"),
         (
             lambda: text.Word2Vec(min_count=1, alpha=1e30, epochs=30).fit(two_topics(40)),
             cr.NonFiniteError,
@@ -253,7 +292,6 @@ def test_the_format_is_word2vecs(tmp_path):
         b"2 2\nto 1 2\n",
         b"1 2\nto 1\n",
         b"1 2\nto 1 x\n",
-        b"2 1\nto 1\nto 2\n",
         b"9999999999 99999\n",
         b"-1 2\n",
         b"1 1\n\xff 1\n",

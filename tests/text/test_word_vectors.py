@@ -23,6 +23,46 @@ def test_only_a_line_feed_ends_a_line(tmp_path, end, line):
     assert len(text.WordVectors.load_word2vec_format(path)) == 2
 
 
+def test_of_words_that_come_twice_the_first_counts(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_bytes(b"4 2\na 1 2\nb 3 4\na 5 6\nc 7 8\n")
+    with pytest.warns(UserWarning, match="words come again, as 'a'"):
+        found = text.WordVectors.load_word2vec_format(path)
+    assert list(found.vocabulary) == ["a", "b", "c"]
+    assert found.vectors.tolist() == [[1, 2], [3, 4], [7, 8]]
+
+
+def test_a_file_without_a_head(tmp_path):
+    path = tmp_path / "glove.txt"
+    for content in (b"the 1 2\nof 3 4\n", b"the 1 2\nof 3 4"):
+        path.write_bytes(content)
+        found = text.WordVectors.load_word2vec_format(path, no_header=True)
+        assert list(found.vocabulary) == ["the", "of"]
+        assert found.vectors.tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(ValueError, match="no_header is for text"):
+        text.WordVectors.load_word2vec_format(path, binary=True, no_header=True)
+    for content in (b"", b"the\n"):
+        path.write_bytes(content)
+        with pytest.raises(cr.FileError, match="its first line has no word"):
+            text.WordVectors.load_word2vec_format(path, no_header=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"the 0.1 0.2\n", "no_header=True"),
+        (b"1 2\na\t1\t2\n", r"has 0 numbers after spaces, not 2\."),
+        (b"2 2\na 1 2\n", r"1 lines for 2 words\."),
+    ],
+)
+def test_the_other_kind_is_named_only_where_it_may_be(tmp_path, content, said):
+    path = tmp_path / "v.txt"
+    path.write_bytes(content)
+    with pytest.raises(cr.FileError, match=said) as raised:
+        text.WordVectors.load_word2vec_format(path)
+    assert "other kind" not in str(raised.value)
+
+
 @pytest.mark.parametrize("content", [b"", b"a 1 2\nb 3 4\n", b"2\n", b"1 2 3\n", b"\xff 2\n"])
 def test_the_first_line_is_named(tmp_path, content):
     path = tmp_path / "v.txt"
@@ -56,6 +96,28 @@ def test_the_vectors_of_several_words_are_a_matrix():
         vectors[["a", "d"]]
     with pytest.raises(TypeError, match="by a word or several, not by 1"):
         vectors[1]
+
+
+def test_what_is_no_word_and_no_vector():
+    vectors = text.WordVectors(["a", "b", "c"], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    for wrong in (5, [5], ["a", None], ["a", ("b", 2.0)], [["a", "b"]]):
+        with pytest.raises((TypeError, cr.ShapeError), match=r"words and vectors|has shape \(2,\)"):
+            vectors.most_similar(wrong)
+    assert vectors.most_similar("a", topn=0) == []
+
+
+def test_gensims_names_are_told():
+    vectors = text.WordVectors(["a", "b", "c"], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    for name, ours in {
+        "index_to_key": r"list\(wv\.vocabulary\)",
+        "get_vector": r"wv\[word\]",
+    }.items():
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; here it is {ours}"):
+            getattr(vectors, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'other'$"):
+        vectors.other  # noqa: B018
+    again = pickle.loads(pickle.dumps(copy.deepcopy(vectors)))
+    assert again.most_similar("a") == vectors.most_similar("a")
 
 
 def test_the_model_says_where_its_vectors_are():

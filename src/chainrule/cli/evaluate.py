@@ -64,14 +64,14 @@ def evaluate(
         _evaluate_table(table, data, folder, part, header)
         return
     saved = saved_of(model, tensors, description)
-    found = read_to_use(data, folder, saved.trained_on, header=header, with_target=True)
+    found = read_to_use(data, folder, saved.trained_on, part=part, header=header, with_target=True)
     output.say_notice(found)
-    x, y = found.part(part)
+    x, y = found.x, found.y
     if y is None:
         target = saved.trained_on["target"]
         wanted = f"the target column {target!r}" if target else "the targets y"
         raise ValueError(f"{data} lacks {wanted}, with which to compare. See chainrule predict.")
-    y = saved.task.encode(y, data)
+    y = saved.task.encode(y, data, found.files)
     figures = final_figures(saved.model, saved.task, as_input(x), y)
     output.line("data", f"{data}: {len(x):,} rows")
     output.line("model", output.describe_figures(figures, len(x)))

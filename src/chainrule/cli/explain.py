@@ -61,13 +61,14 @@ def explain(
     from chainrule.cli.files import check_outputs
     from chainrule.cli.output import say, write
 
-    check_outputs({"--html": page, "--json": trace}, [model, *sources_of(data, folder)])
+    outputs = {"--html": page, "--json": trace}
+    check_outputs(outputs, [model, *sources_of(data, folder)])
     if model.lower().endswith(".json"):
         options = {"DATA": data, "--row": row, "--letters": letters, "--data": folder}
         found = read_trace(model, {**options, "--part": part, "--header": header})
     else:
         asked = Asked(data, row or 0, folder, part, header)
-        found = explained(model, asked, letters or "boulder")
+        found = explained(model, asked, letters or "boulder", outputs)
     if page is not None:
         found.to_html(page)
         say(f"the page: {page}")

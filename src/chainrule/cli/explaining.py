@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from chainrule.cli import output, sources
 from chainrule.cli.building import Options, as_input, build_loss, build_optimizer
+from chainrule.cli.files import check_outputs
 from chainrule.cli.saved import SavedModel, saved_of
 from chainrule.cli.saved_table import SavedTable, table_of
 from chainrule.cli.table_data import naming, read_table_to_use
@@ -48,8 +49,16 @@ def sources_of(data: str | None, folder: str | None) -> Iterable[Path]:
     return () if data is None else sources.files_of(data, folder)
 
 
-def explained(path: str, asked: Asked, letters: Any) -> Explanation:
+def explained(
+    path: str, asked: Asked, letters: Any, outputs: Mapping[str, str | None]
+) -> Explanation:
     """The step of a saved model on a row.
+
+    Args:
+        path: the model's file.
+        asked: the row.
+        letters: whose letters.
+        outputs: the file of each option, which may not be what the model was trained on.
 
     Raises:
         OSError, ValueError, TypeError: if the model or the data can't be read, there is no such
@@ -57,27 +66,36 @@ def explained(path: str, asked: Asked, letters: Any) -> Explanation:
     """
     tensors, description = read(path)
     if (table := table_of(path, tensors, description)) is not None:
-        return _of_table(path, table, asked, letters)
+        return _of_table(path, table, asked, letters, outputs)
     saved = saved_of(path, tensors, description)
     name = _data_of(path, asked.data, saved.trained_on["name"])
+    check_outputs(outputs, sources.files_of(name, asked.folder))
     found = sources.read_to_use(
-        name, asked.folder, saved.trained_on, header=asked.header, with_target=True
+        name,
+        asked.folder,
+        saved.trained_on,
+        part=asked.part,
+        default="train" if asked.data is None else "test",
+        header=asked.header,
+        with_target=True,
     )
     output.say_notice(found)
-    is_open = asked.part is None and asked.data is None and found.x_test is not None
-    x, y = found.part("train" if is_open else asked.part)
+    x, y = found.x, found.y
     if y is None:
         raise ValueError(f"{name} lacks the targets, without which there is no loss to explain.")
     _check_row(name, asked.row, len(x))
     rows = slice(asked.row, asked.row + 1)
-    targets = saved.task.encode(y[rows], name)
+    targets = saved.task.encode(y[rows], name, found.files and found.files[rows])
     options = metadata_of(path, description).get("options")
     loss, optimizer = _loss_and_optimizer(path, saved, options)
     return explain_step(saved.model, as_input(x[rows]), targets, loss, optimizer, letters=letters)
 
 
-def _of_table(path: str, saved: SavedTable, asked: Asked, letters: Any) -> Explanation:
+def _of_table(
+    path: str, saved: SavedTable, asked: Asked, letters: Any, outputs: Mapping[str, str | None]
+) -> Explanation:
     name = _data_of(path, asked.data, saved.metadata.get("data"))
+    check_outputs(outputs, sources.files_of(name, asked.folder))
     frame = read_table_to_use(name, saved, asked.folder, asked.part, header=asked.header)
     if saved.target not in frame.columns:
         raise ValueError(

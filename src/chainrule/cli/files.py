@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from chainrule.data.image_folder import images_below
 from chainrule.system.atomic_files import check_writable, is_stream
 
 
@@ -14,7 +15,7 @@ def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str | Path
 
     Args:
         outputs: the file of each option, or None.
-        inputs: files that are read, or would be read if they were there.
+        inputs: files that are read, or would be read if they were there; or folders of images.
 
     Raises:
         OSError, ValueError: the message names the option and the remedy.
@@ -28,9 +29,20 @@ def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str | Path
         path = Path(name)
         _check_output(option, path)
         for other in taken:
-            if _are_same(path, other):
-                raise ValueError(f"{option} {name} would overwrite {other}. Name another file.")
+            lost = _overwritten(path, other)
+            if lost is not None:
+                raise ValueError(f"{option} {name} would overwrite {lost}. Name another file.")
         taken.append(path)
+
+
+def _overwritten(path: Path, other: Path) -> Path | None:
+    """What an output would replace: another file, or an image in a folder; None if nothing."""
+    if not other.is_dir():
+        return other if _are_same(path, other) else None
+    if not path.exists():
+        return None
+    images = (image for image in images_below(other) if image.exists())
+    return next((image for image in images if path.samefile(image)), None)
 
 
 def _are_same(path: Path, other: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import ImageFolder
-from chainrule.data.image_folder import READ, classes_in, images_in, read_pixels
+from chainrule.data.image_folder import READ, classes_in, folders_in, images_in, read_pixels
 from chainrule.data.pixels import scaled
 from chainrule.graph.tensor import Array
 from chainrule.system.threads import get_num_threads
@@ -39,17 +39,27 @@ def read_folder(
         OSError, ValueError: if there are no classes, or a file can't be read.
     """
     root = Path(name)
-    found = set(classes_in(root))
-    if found == {"train", "test"}:
+    if has_parts(name):
         x, y = _read_classes(root / "train", size, grayscale)
         return (x, y), _read_classes(root / "test", size, grayscale, x.shape[1:])
-    if found <= _PARTS:
-        raise ValueError(
-            f"{name} holds {', '.join(sorted(found))}, which seem to be parts of the data, not "
-            f"classes. Give one of them, as {root / sorted(found)[0]}, or name two of them train "
-            "and test."
-        )
+    _check_classes(root)
     return _read_classes(root, size, grayscale), None
+
+
+def has_parts(name: str) -> bool:
+    """Whether a folder has a training and a test part: the folders train and test."""
+    root = Path(name)
+    return root.is_dir() and set(folders_in(root)) == {"train", "test"}
+
+
+def _check_classes(root: Path) -> None:
+    """Raise ValueError where the names of a folder's folders are no classes."""
+    found = classes_in(root)
+    if set(found) <= _PARTS:
+        raise ValueError(
+            f"{root} holds {', '.join(found)}, which seem to be parts of the data, not classes. "
+            f"Give one of them, as {root / found[0]}, or name two of them train and test."
+        )
 
 
 def _read_classes(root: Path, size: Any, grayscale: bool, shape: Any = None) -> tuple[Array, Array]:
@@ -71,13 +81,14 @@ def _read_classes(root: Path, size: Any, grayscale: bool, shape: Any = None) -> 
 
 
 def read_to_use(
-    name: str, trained_on: dict[str, Any], *, with_target: bool
+    name: str, trained_on: dict[str, Any], part: str | None, *, with_target: bool
 ) -> tuple[Array, Array | None, tuple[str, ...]]:
     """Images as a model takes them, their classes' names or None, and their files.
 
     Args:
         name: an image; or a folder of images, whose folders are their classes.
         trained_on: the description of the training data in the model's file.
+        part: the folder to read of those in the folder, "train" or "test"; None for all.
         with_target: whether the classes are needed.
 
     Raises:
@@ -90,14 +101,23 @@ def read_to_use(
             "such data."
         )
     root, y = Path(name), None
+    if part is not None:
+        root /= part
     if with_target:
+        if not root.is_dir():
+            raise ValueError(
+                f"{name} is one image, whose class is not known. Give the folder above the folders "
+                "of the classes, or see chainrule predict."
+            )
+        if part is None:
+            _check_classes(root)
         folder = ImageFolder(root)
         paths = [path for path, _ in folder.samples]
         y = np.array(folder.classes)[folder.targets]
     else:
         paths = images_in(root) if root.is_dir() else [root]
         if not paths:
-            raise FileNotFoundError(f"{name} holds no images ({', '.join(READ)}).")
+            raise FileNotFoundError(f"{root} holds no images ({', '.join(READ)}).")
     whole = shape if len(shape) == 3 else (1, *shape)
     remedy = (
         f"the model takes {whole[1]} and {whole[2]}. Resize it, or train with --size, which "

@@ -133,7 +133,8 @@ def show_gpt(model: nn.GPT) -> None:
     """Print the sizes of a GPT."""
     line(
         "model",
-        f"GPT of {model.n_layer} layers, {model.n_head} heads, width {model.n_embd}, context "
+        f"GPT of {model.n_layer} layer{'s' * (model.n_layer > 1)}, {model.n_head} "
+        f"head{'s' * (model.n_head > 1)}, width {model.n_embd}, context "
         f"{model.block_size}: {count_parameters(model):,} parameters",
     )
 

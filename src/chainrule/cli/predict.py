@@ -78,11 +78,10 @@ def predict(
     saved = saved_of(model, tensors, description)
     if proba and saved.task.classes is None:
         raise ValueError(_NO_PROBABILITIES.format(model))
-    found = read_to_use(data, folder, saved.trained_on, header=header, with_target=False)
+    found = read_to_use(data, folder, saved.trained_on, part=part, header=header, with_target=False)
     say_notice(found)
-    x, _ = found.part(part)
-    text = to_csv(saved.predict(as_input(x)), saved, proba=proba, files=found.files)
-    _give(text, len(x), out)
+    text = to_csv(saved.predict(as_input(found.x)), saved, proba=proba, files=found.files)
+    _give(text, len(found.x), out)
 
 
 _NO_PROBABILITIES = "{} is a regression: it has no probabilities. Leave --proba out."

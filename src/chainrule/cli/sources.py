@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class SourceData:
         target_index: the index of the target among all columns of the table.
         header: whether the table names its columns.
         resized: whether images were brought to a size.
-        files: of images to predict for.
+        files: of images, where a model is used.
         notice: what a user should know of how the table was read, or None.
     """
 
@@ -68,18 +68,6 @@ class SourceData:
         for array in (self.x, self.y, self.x_test, self.y_test):
             if array is not None and array.dtype.kind == "f":
                 _check_size(self.name, max(float(array.max()), -float(array.min())))
-
-    def part(self, which: str | None) -> tuple[Array, Array | None]:
-        """The rows to predict or to evaluate: the test part where there is one.
-
-        Raises:
-            ValueError: if a part is requested and there is but one.
-        """
-        if which is not None and self.x_test is None:
-            raise ValueError(f"{self.name} has no training and test part. Leave --part out.")
-        if which == "train" or self.x_test is None:
-            return self.x, self.y
-        return self.x_test, self.y_test
 
 
 def _check_size(place: str, largest: float) -> None:
@@ -255,6 +243,8 @@ def read_to_use(
     folder: str | None,
     trained_on: dict[str, Any],
     *,
+    part: str | None,
+    default: str = "test",
     header: bool | None = None,
     with_target: bool,
 ) -> SourceData:
@@ -263,17 +253,20 @@ def read_to_use(
     Args:
         name, folder, header: as in `read_to_train`.
         trained_on: the description of the training data in the model's file.
+        part: of data with a training and a test part the one to return.
+        default: the part where none is requested.
         with_target: whether to read a table's target, where it is there.
 
     Raises:
         OSError, ValueError, TypeError: if the data can't be read, are not finite numbers, or have
-            other columns or shapes.
+            other columns or shapes; if a part is requested and there is but one.
     """
     kind = kind_of(name)
     _check_folder(name, kind, folder)
     _check_header(name, kind, header)
     if kind == "images":
-        pixels, labels, files = images.read_to_use(name, trained_on, with_target=with_target)
+        which = _part_of(name, part, default, has_parts=images.has_parts(name))
+        pixels, labels, files = images.read_to_use(name, trained_on, which, with_target=with_target)
         return SourceData(kind, name, pixels, labels, files=files)
     if kind in BUILT_IN:
         data = read_built_in(name, folder)
@@ -288,7 +281,23 @@ def read_to_use(
                 f"{name} has rows of shape {_shape(x.shape[1:])}; the model takes "
                 f"{_shape(shape)}. Give data of the shape that it was trained on."
             )
-    return data
+    which = _part_of(name, part, default, has_parts=data.x_test is not None)
+    if which == "test" and data.x_test is not None:
+        data = replace(data, x=data.x_test, y=data.y_test)
+    return replace(data, x_test=None, y_test=None)
+
+
+def _part_of(name: str, part: str | None, default: str, *, has_parts: bool) -> str | None:
+    """The part of the data to use, None where there are no parts.
+
+    Raises:
+        ValueError: if a part is requested where there are none.
+    """
+    if has_parts:
+        return part or default
+    if part is not None:
+        raise ValueError(f"{name} has no training and test part. Leave --part out.")
+    return None
 
 
 @contextmanager

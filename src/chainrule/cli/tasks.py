@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,13 @@ class Task:
         """The metrics of the evaluation of a trained model."""
         return ["mse", "mae", "r2"] if self.classes is None else ["accuracy"]
 
-    def encode(self, y: Array, name: str) -> Array:
+    def encode(self, y: Array, name: str, files: Sequence[str] | None = None) -> Array:
         """Targets as the loss takes them: class numbers, or float64 of shape (rows, values).
+
+        Args:
+            y: the targets.
+            name: of the data.
+            files: of images, those of the rows.
 
         Raises:
             ValueError: for a label that is not one of the classes.
@@ -54,9 +60,10 @@ class Task:
         codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
         wrong = np.flatnonzero(classes[codes] != labels)
         if len(wrong):
+            place = f"{name}: row {wrong[0]} (counted from 0)" if files is None else files[wrong[0]]
             raise ValueError(
-                f"{name}: row {wrong[0]} (counted from 0) has the label {labels[wrong[0]]}, which "
-                f"is not a class of the model: {listed(self.classes)}."
+                f"{place} has the label {labels[wrong[0]]}, which is not a class of the model: "
+                f"{listed(self.classes)}."
             )
         return codes.astype(np.int64)
 

@@ -423,7 +423,7 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
                    is a test part
     FOLDER         images, PNG or JPEG, in a folder for each class; if it
                    holds train and test, these hold the classes' folders
-    FILE.txt       text in UTF-8, for --model gpt and word2vec
+    FILE.txt       text in UTF-8 or UTF-16, for --model gpt and word2vec
 
     Labels of classes in .csv and .npz files are whole numbers; realmlp
     takes text, too.

@@ -73,6 +73,11 @@ def _options(given: dict[str, Any], fraction: float, rows: int, shape: tuple[int
             f"--batch-size is {batch_size}, but there are {rows} rows to train on. Give {rows} or "
             "less."
         )
+    if given["batch_norm"] and not is_cnn and (rows % batch_size or batch_size) == 1:
+        raise ValueError(
+            f"--batch-norm takes two rows or more in each batch; --batch-size {batch_size} leaves "
+            f"one in the last of {rows} rows. Give another --batch-size."
+        )
     return Options(
         model=given["model"],
         hidden=hidden,

@@ -28,13 +28,15 @@ def train_on_words(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         name: the file.
         given: the other options.
     """
+    _check_form(given["out"])
     tokenizer = WordTokenizer(Vocabulary(()), lowercase=True, punctuation=False)
     sentences = [tokenizer.split(line) for line in read_text(name).splitlines()]
     counts = Counter(chain.from_iterable(sentences))
     if sum(count >= given["min_count"] for count in counts.values()) < 2:
         raise ValueError(
-            f"{name} has {len(counts):,} different words, of which fewer than two come "
-            f"{given['min_count']} times or more. Give a longer text or a smaller --min-count."
+            f"{name} has {len(counts):,} different word{'s' * (len(counts) != 1)}, of which fewer "
+            f"than two reach --min-count {given['min_count']}. Give a longer text or a smaller "
+            "--min-count."
         )
     model = Word2Vec(
         given["vector_size"],
@@ -48,19 +50,24 @@ def train_on_words(ctx: click.Context, name: str, given: dict[str, Any]) -> None
     )
     output.line("data", f"{name}: {counts.total():,} words")
     output.line("options", _describe(model))
-    try:
-        model.fit(sentences)
-    except KeyboardInterrupt:
-        click.echo("Interrupted: no vectors were saved. Fewer --epochs take less time.", err=True)
-        ctx.exit(INTERRUPTED)
-    losses = model.losses
-    output.line("trained", f"loss {losses[0]:.4f} in epoch 1, {losses[-1]:.4f} in the last")
-    vectors = model.wv
-    output.line("words", f"{len(vectors):,} of {model.min_count} times or more in the text")
+    click.echo()
+    vectors = model.fit(sentences, progress=True).wv
+    output.line("words", f"{len(vectors):,} that reach --min-count {model.min_count}")
     if given["out"] is not None:
         vectors.save(given["out"])
     show_some(vectors)
-    output.show_files(given, interrupted=False, what="the vectors")
+    output.show_files(given, interrupted=model.interrupted, what="the vectors")
+    if model.interrupted:
+        ctx.exit(INTERRUPTED)
+
+
+def _check_form(out: str | None) -> None:
+    """Raise ValueError for a file whose name says that it is of word2vec's formats."""
+    if out is not None and out.lower().endswith((".txt", ".bin", ".vec", ".gz")):
+        raise ValueError(
+            f"--out {out}: vectors are saved as safetensors. Name a .safetensors file; "
+            "text.WordVectors.load(file).save_word2vec_format(path) makes others of it."
+        )
 
 
 def _describe(model: Word2Vec) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,20 @@ from chainrule import checks
 from chainrule.data.dataset import Dataset
 from chainrule.data.pixels import PixelDtype, check_pixel_dtype, scaled
 from chainrule.errors import FileError, missing
+from chainrule.graph.keywords import referring
 from chainrule.system.reading import FREE_ARRAY, check_expansion, reading, size_of
 from chainrule.system.threads import get_num_threads
 
 READ = (".png", ".jpg", ".jpeg")
 _OTHERS = (".bmp", ".gif", ".heic", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+_PNG_BITS = 24  # the place of the byte that says how many bits a colour has
 _REMEDY = "Save the image again, or remove the file."
+
+
+_TRANSFORM = (
+    "a layer at the head of the model, as nn.RandomCrop or nn.RandomAffine; or a Dataset of your "
+    "own that changes images[i]"
+)
 
 
 class ImageFolder(Dataset):
@@ -65,6 +74,13 @@ class ImageFolder(Dataset):
         ((2, 3, 4, 6), array([0, 1]))
     """
 
+    @referring(
+        transform=_TRANSFORM,
+        target_transform="the labels y of arrays(), or a Dataset of your own",
+        loader="PNG and JPEG, read by Pillow; a Dataset of your own reads others",
+        is_valid_file="each PNG and JPEG file whose name does not begin with a dot",
+        allow_empty="nothing: each class has an image",
+    )
     def __init__(
         self,
         root: str | os.PathLike[str],
@@ -92,6 +108,11 @@ class ImageFolder(Dataset):
                 raise ValueError(f"size is (height, width) or one number, got {size!r}")
             height, width = (checks.count("size", length) for length in sizes)
         self.shape = (1 if grayscale else 3, height, width)
+
+    def __getattr__(self, name: str) -> Any:
+        message = f"'ImageFolder' object has no attribute {name!r}"
+        ours = {"imgs": "samples", "transform": _TRANSFORM, "loader": "samples, read by images[i]"}
+        raise AttributeError(f"{message}; here it is {ours[name]}" if name in ours else message)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -171,6 +192,8 @@ def read_pixels(path: Path, shape: tuple[int, int, int], remedy: str | None) -> 
             raise FileError(
                 f"{path} is {image.size[1]} pixels high and {image.size[0]} wide, {remedy}"
             )
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")  # without which Pillow warns
         image = image.convert("L" if channels == 1 else "RGB")
         if image.size != (width, height):
             image = image.resize((width, height), _pillow().Resampling.BILINEAR)
@@ -190,13 +213,15 @@ def _pillow() -> Any:
 def _opened(path: Path, file: Any) -> Any:
     """The image of a file, whose pixels are not read yet."""
     pillow = _pillow()
+    head = file.read(25)
+    file.seek(0)
     try:
         image = pillow.open(file, formats=("PNG", "JPEG"))
     except pillow.UnidentifiedImageError:
         raise FileError(f"{path} is neither a PNG nor a JPEG image. {_REMEDY}") from None
     expanded = 3 * image.width * image.height
     check_expansion(expanded, size_of(file), free=FREE_ARRAY, remedy="make the image smaller")
-    if image.mode[0] in "IF":
+    if image.mode[0] in "IF" or (image.format == "PNG" and head[_PNG_BITS] == 16):
         raise FileError(
             f"{path} has pixels of more than 8 bits, which would be cut off. Save it with 8 bits."
         )
@@ -205,16 +230,20 @@ def _opened(path: Path, file: Any) -> Any:
 
 def classes_in(root: Path) -> list[str]:
     """The names of the folders in a folder."""
-    with os.scandir(root) as entries:
-        listed = [(e.name, e.is_dir()) for e in entries if not e.name.startswith(".")]
-    found = sorted(name for name, is_folder in listed if is_folder)
+    found = folders_in(root)
     if not found:
-        images = any(name.lower().endswith(READ) for name, _ in listed)
+        images = any(name.lower().endswith(READ) for name in os.listdir(root))
         raise FileNotFoundError(
             f"{root} holds {'images, but ' * images}no folders. Put the images of each class into "
             "a folder of its own, named as the class, and give the folder above them."
         )
     return found
+
+
+def folders_in(root: Path) -> list[str]:
+    """The names of the folders in a folder, sorted, but for hidden ones; there may be none."""
+    with os.scandir(root) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
 
 
 def _images_of(folder: Path) -> list[Path]:
@@ -231,6 +260,21 @@ def _images_of(folder: Path) -> list[Path]:
 def images_in(folder: Path) -> list[Path]:
     """The image files in a folder and below, sorted; of each folder once, whatever links to it."""
     found = []
+    for path in _files_below(folder):
+        if path.name.lower().endswith(_OTHERS):
+            raise FileError(f"{path} is no PNG or JPEG image. Convert it, or remove it.")
+        if path.name.lower().endswith(READ):
+            found.append(path)
+    return sorted(found)
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    """The image files in a folder and below, whatever else lies there."""
+    return (path for path in _files_below(folder) if path.name.lower().endswith(READ))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and below that are not hidden; of each folder once."""
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         true = os.path.realpath(place)
@@ -238,13 +282,4 @@ def images_in(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(true)
-        for name in names:
-            if name.startswith("."):
-                continue
-            if name.lower().endswith(_OTHERS):
-                raise FileError(
-                    f"{Path(place, name)} is no PNG or JPEG image. Convert it, or remove it."
-                )
-            if name.lower().endswith(READ):
-                found.append(Path(place, name))
-    return sorted(found)
+        yield from (Path(place, name) for name in names if not name.startswith("."))

@@ -91,6 +91,30 @@ def both_names(**more: str) -> Callable[[Function], Function]:
     return decorate
 
 
+def referring(**ours: str) -> Callable[[Function], Function]:
+    """Let the decorated method say of other libraries' arguments what stands for them here.
+
+    Args:
+        ours: by the name of such an argument.
+
+    Raises:
+        TypeError: in a call that gives one of them.
+    """
+
+    def decorate(method: Function) -> Function:
+        @wraps(method)
+        def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
+            for given in keywords:
+                if given in ours:
+                    kind = type(self).__name__
+                    raise TypeError(f"{kind} has no argument {given!r}; here it is {ours[given]}")
+            return method(self, *arguments, **keywords)
+
+        return cast(Function, call)
+
+    return decorate
+
+
 def other_names(own: Sequence[str]) -> dict[str, str]:
     """The further names of a function's arguments, each with its own name."""
     others: dict[str, str] = {}

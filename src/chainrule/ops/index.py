@@ -162,10 +162,44 @@ gather.differentiable(
 )
 def scatter_add(g: Array, *indices: Array, shape: tuple[int, ...], axis: int) -> Array:
     """Zeros of `shape` with each element of g added at its index: the adjoint of gather."""
-    wide = g.dtype.kind == "f" and indices[0].size > FEW_TERMS  # they may all be equal
-    out = np.zeros(shape, np.float64 if wide else g.dtype)
-    np.add.at(out, (slice(None),) * axis + indices, g.astype(out.dtype, copy=False))  # type: ignore[arg-type]
+    before: tuple[Any, ...] = (slice(None),) * axis
+    count = indices[0].size
+    flat = [i.ravel() for i in indices]
+    terms = g.reshape(*shape[:axis], count, *shape[axis + len(indices) :])
+    rank, most = None, count  # they may all be equal
+    if _SORTED * count < g.size:
+        rank = _ranks(flat, shape[axis : axis + len(indices)])
+        most = int(rank.max(initial=0)) + 1
+    out = np.zeros(shape, np.float64 if g.dtype.kind == "f" and most > FEW_TERMS else g.dtype)
+    if rank is None or _ROUND * most > g.size:
+        np.add.at(out, (*before, *flat), terms.astype(out.dtype, copy=False))
+        return out.astype(g.dtype, copy=False)
+    for number in range(most):  # no index comes twice in a round: NumPy is fast there
+        chosen = np.flatnonzero(rank == number)
+        out[(*before, *[i[chosen] for i in flat])] += terms[(*before, chosen)]
     return out.astype(g.dtype, copy=False)
+
+
+_SORTED = 16
+"""How many elements `np.add.at` adds in the time that sorting takes for an index."""
+
+_ROUND = 1000
+"""How many elements `np.add.at` adds in the time that a round of `scatter_add` takes at least."""
+
+
+def _ranks(indices: list[Array], lengths: tuple[int, ...]) -> Array:
+    """For each place of the index arrays how often what it says was said before it."""
+    key = np.zeros(indices[0].size, np.int64)
+    for index, length in zip(indices, lengths, strict=True):
+        key = key * length + np.where(index < 0, index + length, index)
+    order = key.argsort(kind="stable")
+    key = key[order]
+    places = np.arange(len(key))
+    is_first = np.ones(len(key), bool)
+    is_first[1:] = key[1:] != key[:-1]
+    rank = np.empty(len(key), np.int64)
+    rank[order] = places - np.maximum.accumulate(np.where(is_first, places, 0))
+    return rank
 
 
 scatter_add.differentiable(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -28,8 +31,39 @@ class _UnknownClassError(ValueError):
 _LONG = 10_000
 """Characters of a text from which on a table of all of them pays."""
 
-_WORDS = re.compile(r"\w+(?:['’]\w+)*")
-_WORDS_AND_SIGNS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+
+@cache
+def _pattern(punctuation: bool) -> re.Pattern[str]:
+    """What finds the words of a text, and its signs if they count.
+
+    Python's ``\\w`` has no combining marks and no joiners, which Unicode counts to words (UTS 18).
+    """
+    marks = "".join(
+        character
+        for character in map(chr, chain(range(0x300, 0x20000), range(0xE0100, 0xE01F0)))
+        if unicodedata.category(character)[0] == "M"
+    )
+    marks += "\u200c\u200d"
+    may_be = "\u0300-\U000e01ef"  # looked at first, which is quick
+    word = rf"\w+(?:(?=['’{may_be}])(?:['’](?=\w)|[{marks}])\w*)*"
+    sign = rf"[^\w\s](?:(?=[{may_be}])[{marks}])*"
+    return re.compile(f"{word}|{sign}" if punctuation else word)
+
+
+_OTHERS = {
+    "vocab_size": "len(tokenizer.vocabulary)",
+    "get_vocab": "tokenizer.vocabulary",
+    "vocab": "tokenizer.vocabulary",
+    "tokenize": "tokenizer.split(text)",
+    "batch_encode_plus": "[tokenizer.encode(text) for text in texts]",
+    "batch_decode": "[tokenizer.decode(numbers) for numbers in rows]",
+    "convert_tokens_to_ids": "tokenizer.vocabulary.number(token)",
+    "convert_ids_to_tokens": "tokenizer.vocabulary[number]",
+    "token_to_id": "tokenizer.vocabulary.number(token)",
+    "id_to_token": "tokenizer.vocabulary[number]",
+    "save_pretrained": "chainrule.save(model, path, metadata={'tokenizer': tokenizer.to_dict()})",
+}
+"""What to write for names of other libraries' tokenizers."""
 
 
 class Tokenizer(ABC):
@@ -110,6 +144,11 @@ class Tokenizer(ABC):
     def _counts(self, text: str) -> Mapping[str, int]:
         """How often each token is in a text."""
         return Counter(self.split(text))
+
+    def __getattr__(self, name: str) -> Any:
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        ours = _OTHERS.get(name)
+        raise AttributeError(message if ours is None else f"{message}; here it is {ours}")
 
     def encode(self, text: str) -> Array:
         """The numbers of a text's tokens: int64, shape (tokens,).
@@ -273,7 +312,8 @@ class WordTokenizer(Tokenizer):
     """Text word by word.
 
     A word is a run of letters, digits and underscores, with apostrophes inside; every other sign
-    but white space is a word of its own. A decoded text has a space between words.
+    but white space is a word of its own. Combining marks, as accents and the vowel signs of Hindi,
+    belong to what they stand on. A decoded text has a space between words.
 
     Args:
         vocabulary: the words, and special tokens.
@@ -308,7 +348,7 @@ class WordTokenizer(Tokenizer):
         super().__init__(vocabulary, special)
         self.lowercase = checks.flag("lowercase", lowercase)
         self.punctuation = checks.flag("punctuation", punctuation)
-        self._pattern = _WORDS_AND_SIGNS if punctuation else _WORDS
+        self._pattern = _pattern(self.punctuation)
 
     def split(self, text: str) -> list[str]:
         return self._pattern.findall(text.lower() if self.lowercase else text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, BinaryIO, TypeVar
 
@@ -13,13 +14,37 @@ from chainrule import checks
 from chainrule.errors import FileError, ShapeError
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.system.atomic_files import write_atomically
-from chainrule.system.reading import check_gzip, reading, unpacking
+from chainrule.system.reading import check_gzip, reading, reason, unpacking
 from chainrule.text.vocabulary import Vocabulary
 from chainrule.train import model_file
 
 V = TypeVar("V", bound="WordVectors")
 
 _KEY = "word_vectors"
+
+_GENSIMS = {
+    "index_to_key": "list(wv.vocabulary)",
+    "index2word": "list(wv.vocabulary)",
+    "key_to_index": "wv.vocabulary.number(word) for one, for all {w: n for n, w in "
+    "enumerate(wv.vocabulary)}",
+    "vocab": "wv.vocabulary",
+    "vector_size": "wv.vectors.shape[1]",
+    "get_vector": "wv[word]",
+    "word_vec": "wv[word]",
+    "get_index": "wv.vocabulary.number(word)",
+    "has_index_for": "word in wv",
+    "similar_by_word": "wv.most_similar(word)",
+    "similar_by_key": "wv.most_similar(word)",
+    "similar_by_vector": "wv.most_similar(vector)",
+    "distance": "1 - wv.similarity(a, b)",
+    "distances": "1 - wv.similarity(a, b), of each b",
+    "n_similarity": "the cosine of wv[words_a].mean(0) and wv[words_b].mean(0)",
+    "doesnt_match": "min(words, key=lambda w: sum(wv.similarity(w, other) for other in words))",
+    "get_mean_vector": "wv[words].mean(0), of the vectors as they are",
+    "fill_norms": "nothing: similarity and most_similar do it themselves",
+    "init_sims": "nothing: similarity and most_similar do it themselves",
+}
+"""What to write for gensim's names."""
 
 
 class WordVectors:
@@ -73,6 +98,11 @@ class WordVectors:
             raise TypeError(f"vectors are found by a word or several, not by {word!r:.80}")
         return self.vectors[[self._number(one) for one in word]]
 
+    def __getattr__(self, name: str) -> Any:
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        ours = _GENSIMS.get(name)
+        raise AttributeError(message if ours is None else f"{message}; here it is {ours}")
+
     def __contains__(self, word: object) -> bool:
         return word in self.vocabulary
 
@@ -112,8 +142,10 @@ class WordVectors:
 
         Raises:
             KeyError: for a word that has no vector.
+            TypeError, ShapeError: for what is neither a word nor a vector of that length.
             ValueError: if none is given.
         """
+        count = checks.integer("topn", topn, 0)
         directions = self._unit_vectors()
         given: set[int] = set()
         target = np.zeros(self.vectors.shape[1], self.vectors.dtype)
@@ -130,12 +162,17 @@ class WordVectors:
                 target += sign * self._checked(item)
         similarities = directions @ _unit(target[None])[0]
         order = np.argsort(-similarities, kind="stable")
-        count = checks.count("topn", topn)
         near = [int(number) for number in order[: count + len(given)] if int(number) not in given]
         return [(self.vocabulary[n], float(similarities[n])) for n in near[:count]]
 
     def _checked(self, vector: Any) -> Array:
-        given = np.asarray(vector, self.vectors.dtype)
+        try:
+            given = np.asarray(vector, self.vectors.dtype)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"most_similar takes words and vectors, not {vector!r:.80}; a word with a weight "
+                "is a vector, as 2 * wv[word] / np.linalg.norm(wv[word])"
+            ) from None
         if given.shape != self.vectors.shape[1:]:
             raise ShapeError(f"a vector has shape {self.vectors.shape[1:]}, not {given.shape}")
         return given
@@ -207,31 +244,53 @@ class WordVectors:
         write_atomically(path, b"".join(parts))
 
     @classmethod
-    def load_word2vec_format(cls: type[V], path: str | os.PathLike[str], binary: bool = False) -> V:
+    def load_word2vec_format(
+        cls: type[V],
+        path: str | os.PathLike[str],
+        binary: bool = False,
+        *,
+        no_header: bool = False,
+    ) -> V:
         """The vectors of a file of word2vec, gensim or `save_word2vec_format`, as float32.
+
+        Of a word that comes twice the first vector counts, with a warning.
 
         Args:
             path: the file, gzipped or not.
             binary: whether it is not text.
+            no_header: whether it is text without a first line of two numbers, as GloVe's files.
 
         Raises:
+            ValueError: for `no_header` of a binary file.
             FileNotFoundError: if there is no such file.
             FileError: if it is damaged, or of another format.
         """
-        kind = "binary" if binary else "text"
-        remedy = f"The other kind is read by binary={not binary}."
+        if binary and no_header:
+            raise ValueError("no_header is for text: a binary file has no ends of lines")
         path = checks.path("path", path)
+        kind = f"a {'binary' if binary else 'text'} file of word vectors"
         try:
-            with reading(path, f"a {kind} file of word vectors", remedy) as file:
-                head, _, rest = _content(file).partition(b"\n")
-                count, width = _head(head)
-                if count < 0 or width < 1:
-                    raise ValueError(f"a head of {count} words and {width} numbers")
-                read = _read_binary if binary else _read_text
-                words, vectors = read(rest, count, width)
-                return cls(Vocabulary(words), vectors)
+            with reading(path, kind, "Get the file anew.") as file:
+                content = _content(file)
         except FileNotFoundError:
             raise FileNotFoundError(f"there is no file {os.fspath(path)}") from None
+        try:
+            words, vectors = _words_and_vectors(content, binary, no_header)
+        except (ValueError, MemoryError) as error:
+            message = f"{path} cannot be read as {kind}: {reason(error)}."
+            if _is_text(content.partition(b"\n")[2]) == binary:
+                message += f" The other kind is read by binary={not binary}."
+            raise FileError(message) from error
+        first = {word: row for row, word in reversed([*enumerate(words)])}
+        if len(first) < len(words):
+            twice = next(word for row, word in enumerate(words) if first[word] != row)
+            warnings.warn(
+                f"{path}: words come again, as {twice!r:.80}; the first vector of each is taken",
+                stacklevel=2,
+            )
+            rows = sorted(first.values())
+            words, vectors = [words[row] for row in rows], vectors[rows]
+        return cls(Vocabulary(words), vectors)
 
 
 def _content(file: BinaryIO) -> bytes:
@@ -246,16 +305,39 @@ def _content(file: BinaryIO) -> bytes:
         return found
 
 
+def _words_and_vectors(content: bytes, binary: bool, no_header: bool) -> tuple[list[str], Array]:
+    if no_header:
+        count = content.count(b"\n") + (not content.endswith(b"\n"))
+        width = len(content.partition(b"\n")[0].split()) - 1
+        if width < 1:
+            raise ValueError("its first line has no word with numbers after it")
+        return _read_text(content, count, width)
+    head, _, rest = content.partition(b"\n")
+    count, width = _head(head)
+    return (_read_binary if binary else _read_text)(rest, count, width)
+
+
 def _head(line: bytes) -> tuple[int, int]:
     """The numbers of a file's first line."""
     try:
         count, width = map(int, line.split())
     except ValueError:
         raise ValueError(
-            f"its first line has to be two numbers, of words and of numbers in a vector, not "
-            f"{line[:40].decode(errors='replace')!r}; put them before a file of vectors alone"
+            "its first line has to be two numbers, of words and of numbers in a vector, not "
+            f"{line[:40].decode(errors='replace')!r}; a file of vectors alone, as GloVe's, is "
+            "read by no_header=True"
         ) from None
+    if count < 0 or width < 1:
+        raise ValueError(f"a head of {count} words and {width} numbers")
     return count, width
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether vectors are text, not binary numbers."""
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _read_text(content: bytes, count: int, width: int) -> tuple[list[str], Array]:
@@ -270,7 +352,9 @@ def _read_text(content: bytes, count: int, width: int) -> tuple[list[str], Array
     for row, line in enumerate(lines):
         word, *numbers = line.rstrip(" \r").split(" ")
         if len(numbers) != width:
-            raise ValueError(f"the word {word!r:.80} has {len(numbers)} numbers, not {width}")
+            raise ValueError(
+                f"the word {word!r:.80} has {len(numbers)} numbers after spaces, not {width}"
+            )
         words.append(word)
         vectors[row] = np.array(numbers, np.float32)
     return words, vectors
@@ -300,7 +384,9 @@ def _several(given: Any) -> list[Any]:
     is_vector = isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "fiu"
     if isinstance(given, (list, tuple)):
         is_vector = bool(given) and all(isinstance(n, (int, float, np.number)) for n in given)
-    return [given] if isinstance(given, str) or is_vector else list(given)
+    if isinstance(given, str) or is_vector:
+        return [given]
+    return list(given) if isinstance(given, Iterable) else [given]
 
 
 def _unit(vectors: Array) -> Array:

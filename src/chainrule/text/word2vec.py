@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain, count
@@ -14,14 +15,26 @@ from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.errors import NonFiniteError
 from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.backprop import backprop
+from chainrule.graph.keywords import referring
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Embedding, Module
 from chainrule.ops import concatenate, equal, full, less, logical_not, maximum, softplus, where
 from chainrule.optim import SGD
+from chainrule.system.interrupts import interrupts_to
 from chainrule.system.threads import ThreadShare, checked_threads
 from chainrule.text.sampling import AliasTable, Examples, examples, kept_shares
 from chainrule.text.vectors import WordVectors
 from chainrule.text.vocabulary import Vocabulary
+from chainrule.train.progress import ProgressReport
+
+_GENSIMS = {
+    "train": "fit(sentences) trains, anew",
+    "build_vocab": "fit(sentences) finds the words and trains",
+    "get_latest_training_loss": "here it is losses[-1]",
+    "save_word2vec_format": "here it is wv.save_word2vec_format(path)",
+    "predict_output_word": "here it is network, a module that gives the logits",
+}
+"""What to write for gensim's methods."""
 
 _LARGEST_BATCH = 128  # positions of the text
 _LARGEST_EXPONENT = 10  # a count of a billion to this power is far from float64's limits
@@ -116,6 +129,8 @@ class Word2Vec:
         wv: the `WordVectors`, after `fit`.
         network: the trained `NegativeSampling`.
         losses: for each epoch the mean loss of a position that has contexts.
+        interrupted: whether Ctrl-C ended the training; the vectors are those trained so far, and
+            the last loss is that of a part of an epoch.
 
     Raises:
         TypeError, ValueError: for numbers that are out of range.
@@ -135,6 +150,18 @@ class Word2Vec:
     wv: WordVectors
     network: NegativeSampling
 
+    @referring(
+        sentences="Word2Vec(...).fit(sentences)",
+        corpus_file="Word2Vec(...).fit(sentences), with the words of each line",
+        size="vector_size",
+        iter="epochs",
+        hs="negative, how many words are drawn at random",
+        cbow_mean="sg=0, which takes the mean of the contexts",
+        max_vocab_size="max_size",
+        max_final_vocab="max_size",
+        compute_loss="losses, which are always computed",
+        callbacks="fit(sentences, progress=True)",
+    )
     def __init__(
         self,
         vector_size: int = 100,
@@ -176,16 +203,25 @@ class Word2Vec:
         self.workers = workers
         self.seed = checks.seed(seed)
         self.losses: list[float] = []
+        self.interrupted = False
 
     def __getattr__(self, name: str) -> Any:
         if name in ("wv", "network"):
             raise AttributeError(f"there is no {name} before training: call fit(sentences)")
+        if name in _GENSIMS:
+            raise AttributeError(f"'Word2Vec' object has no attribute {name!r}; {_GENSIMS[name]}")
         if hasattr(WordVectors, name):
             raise AttributeError(f"the vectors have {name}: wv.{name}")
         raise AttributeError(f"'Word2Vec' object has no attribute {name!r}")
 
-    def fit(self, sentences: Iterable[Sequence[str]]) -> Word2Vec:
+    def fit(self, sentences: Iterable[Sequence[str]], *, progress: bool = False) -> Word2Vec:
         """Train on sentences, each a list of words; anew, whatever was trained before.
+
+        Ctrl-C ends the training, as that of a `Trainer`; a second one acts at once.
+
+        Args:
+            sentences: the text.
+            progress: whether to show a bar on a terminal, or a line per epoch elsewhere.
 
         Returns:
             The object itself.
@@ -199,7 +235,13 @@ class Word2Vec:
         lengths = np.fromiter(map(len, lines), np.int64, len(lines))
         seen: defaultdict[str, int] = defaultdict(count().__next__)  # words as they come
         flat = map(seen.__getitem__, chain.from_iterable(lines))
-        coded = np.fromiter(flat, np.int32, lengths.sum())
+        try:
+            coded = np.fromiter(flat, np.int32, lengths.sum())
+        except TypeError as error:  # for what has no hash
+            raise TypeError(f"words are strings: {error}") from None
+        wrong = next((word for word in seen if not isinstance(word, str)), "")
+        if wrong != "":
+            raise TypeError(f"words are strings; there is {wrong!r:.80}. Leave missing ones out")
         counts = dict(zip(seen, np.bincount(coded).tolist(), strict=True))
         vocabulary = Vocabulary(_frequent(counts, self.min_count, self.max_size))
         if len(vocabulary) < 2:
@@ -213,13 +255,25 @@ class Word2Vec:
         is_known = text >= 0
         places = np.repeat(np.arange(len(lines), dtype=np.int32), lengths)[is_known]
         frequencies = np.array([counts[word] for word in vocabulary], np.float64)
-        with ThreadShare(self.workers).taken():
-            self._train(text[is_known], places, frequencies)
+        known = text[is_known]
+        self.interrupted = False
+        with (
+            ThreadShare(self.workers).taken(),
+            ProgressReport(self.epochs, len(known), progress) as report,
+            interrupts_to(self._stop) as interrupts,
+            interrupts.let_through(),
+        ):
+            self._train(known, places, frequencies, report)
         table = self.network.contexts.weight.numpy()[: len(vocabulary)]
         self.wv = WordVectors(vocabulary, table)
         return self
 
-    def _train(self, text: Array, sentences: Array, frequencies: Array) -> None:
+    def _stop(self, reason: str) -> None:
+        self.interrupted = True
+
+    def _train(
+        self, text: Array, sentences: Array, frequencies: Array, report: ProgressReport
+    ) -> None:
         words = len(frequencies)
         self.network, self.losses = self._new_network(words), []
         optimizer = SGD(self.network.parameters(), lr=self.alpha)
@@ -231,7 +285,7 @@ class Word2Vec:
         block: StateBlock | None = None
         for epoch in range(self.epochs):
             random = _random(self.seed, 1 + epoch)
-            total, positions = 0.0, 0
+            total, positions, began = 0.0, 0, time.monotonic()
             for chunk in examples(
                 text, sentences, kept, noise, self.window, self.negative, random, batch
             ):
@@ -242,9 +296,17 @@ class Word2Vec:
                     steps[width] = NativeStep(graph, block, [1.0])
                 progress = (epoch + chunk.places / len(text)) / self.epochs
                 rates = self.alpha + (self.min_alpha - self.alpha) * progress
-                total += self._run(steps[width], chunk, rates[::batch])
-                positions += len(chunk.places)
+                loss, done = self._run(steps[width], chunk, rates[::batch], batch)
+                total, positions = total + loss, positions + done
+                report.step(epoch + 1, int(chunk.places[-1]), total / max(positions, 1))
+                if self.interrupted:
+                    break
             self.losses.append(total / max(positions, 1))
+            if self.interrupted:
+                report.say(f"interrupted in epoch {epoch + 1}")
+                return
+            seconds = time.monotonic() - began
+            report.epoch({"epoch": epoch + 1, "loss": self.losses[-1], "seconds": seconds})
 
     def _batch(self, frequencies: Array, chances: Array) -> int:
         """How many positions a batch has: a power of 2, so many that no vector goes too far.
@@ -283,13 +345,19 @@ class Word2Vec:
             placeholder((batch, 1 + self.negative), np.int64),
         )
 
-    def _run(self, step: NativeStep, chunk: Examples, rates: Array) -> float:
-        """The sum of the losses of a chunk, whose batches are trained with these learning rates."""
+    def _run(
+        self, step: NativeStep, chunk: Examples, rates: Array, batch: int
+    ) -> tuple[float, int]:
+        """Train on the batches of a chunk with these learning rates, until the end or Ctrl-C.
+
+        Returns:
+            The sum of the losses, and of how many positions.
+        """
         step.bind([chunk.contexts, chunk.words])
         assert len(step.scalars) == 1, "the learning rate"
         order, done, total = np.arange(len(chunk.words)), 0, 0.0
         steps = len(rates)
-        while done < steps:
+        while done < steps and not self.interrupted:
             scalars = np.ascontiguousarray(rates[done:, None], np.float64)
             run = step.run(order, done, steps - done, scalars, seconds=0.1)
             if run.status != "ok":
@@ -299,7 +367,7 @@ class Word2Vec:
                 )
             done += run.steps
             total += float(run.totals[0])
-        return total
+        return total, min(done * batch, len(chunk.places))
 
 
 def _random(seed: int, number: int) -> np.random.Generator:

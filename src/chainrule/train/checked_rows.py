@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.data import Dataset
 from chainrule.data.arrays import Data, checked_data, checked_inputs
 from chainrule.nn import Module
 from chainrule.nn.inputs import takes_float64
@@ -44,6 +45,12 @@ def checked_rows(
 
 def checked_rows_of_inputs(graphs: StepGraphs, x: Any) -> Data:
     """Inputs that a prediction can take, with columns by their names."""
+    if isinstance(x, Dataset):
+        raise TypeError(
+            f"x is a dataset ({type(x).__name__}), which gives samples one by one. Give its inputs "
+            "as an array; predict takes batches of them, too, as of a dataset of pairs predict(x "
+            "for x, y in data.DataLoader(dataset, batch_size=64))"
+        )
     x = in_order(x, graphs.model._column_names)
     return _in_digits(graphs.model, checked_inputs(x, graphs.dtype))
 

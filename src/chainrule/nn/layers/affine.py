@@ -19,12 +19,14 @@ class RandomAffine(Augmentation):
     """Each image turned, shifted, scaled and sheared around its middle; in evaluation as it is.
 
     Pixel p of the output, seen from the middle, is the pixel q = A^-1 (p - t) of the input, with
-    A = s [[cos a, -sin a], [sin a, cos a]] [[1, tan u], [tan v, 1]], x before y. What comes from
-    outside is `fill`.
+    A = s [[cos a, -sin a], [sin a, cos a]] [[1, 0], [-tan v, 1]] [[1, -tan u], [0, 1]], x before y
+    and y downwards, as in torchvision: what is seen turns clockwise by a; what is below the middle
+    is sheared to the left by u, what is right of it upwards by v. What comes from outside is
+    `fill`.
 
     Args:
-        degrees: the angle a is uniform from the first number to the second; one number d means
-            (-d, d).
+        degrees: the angle a, clockwise, is uniform from the first number to the second; one number
+            d means (-d, d).
         translate: the largest shifts t, as shares of width and height; they are whole pixels. None
             is no shift.
         scale: the least and the largest s; None is 1.
@@ -48,6 +50,7 @@ class RandomAffine(Augmentation):
     """
 
     unnamed_arguments = 1
+    _is_clockwise = True
 
     def __init__(
         self,
@@ -95,14 +98,17 @@ class RandomAffine(Augmentation):
         """The elements of A^-1 and t, columns of a number for each image."""
         turn, size, shear_x, shear_y, right, down = drawn(x, 6)
         angle = _between(turn, *(math.radians(a) for a in self.degrees))
+        if not self._is_clockwise:
+            angle = -angle
         c, s = cos(angle), sin(angle)
         factor = 1.0 / _between(size, *(self.scale or (1.0, 1.0)))
         inverse = [c * factor, s * factor, -s * factor, c * factor]
         if self.shear is not None:
             low, high, low_y, high_y = (math.radians(a) for a in self.shear)
             u, v = tan(_between(shear_x, low, high)), tan(_between(shear_y, low_y, high_y))
-            a, b, d, e = (t / (1.0 - u * v) for t in inverse)
-            inverse = [a - u * d, b - u * e, d - v * a, e - v * b]
+            a, b, d, e = inverse
+            d, e = d + v * a, e + v * b
+            inverse = [a + u * d, b + u * e, d, e]
         most = self.translate or (0.0, 0.0)
         shifts = [
             rint((number * 2.0 - 1.0) * (share * n))
@@ -132,8 +138,8 @@ class RandomRotation(RandomAffine):
     """Each image turned around its middle by a random angle; in evaluation as it is.
 
     Args:
-        degrees: the angle is uniform from the first number to the second; one number d means
-            (-d, d).
+        degrees: the angle, counter-clockwise as in torchvision, is uniform from the first number to
+            the second; one number d means (-d, d). `RandomAffine` turns clockwise, there as here.
         interpolation, fill: as of `RandomAffine`.
 
     Shapes:
@@ -147,8 +153,10 @@ class RandomRotation(RandomAffine):
         >>> from chainrule import nn
         >>> layer = nn.RandomRotation((90, 90))
         >>> layer(cr.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])).tolist()
-        [[[[3.0, 1.0], [4.0, 2.0]]]]
+        [[[[2.0, 4.0], [1.0, 3.0]]]]
     """
+
+    _is_clockwise = False
 
     def __init__(
         self,

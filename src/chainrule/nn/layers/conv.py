@@ -98,10 +98,18 @@ class _Convolution(Layer):
             spatial = spatial_names(self.axes)
             raise ShapeError(
                 f"the input has shape (N, {self.in_channels}, {spatial}) or ({self.in_channels}, "
-                f"{spatial}), got {x.shape}. Images with the channels last are turned by "
-                "cr.moveaxis(x, -1, 1), images without a channel axis by cr.expand_dims(x, 1)."
+                f"{spatial}), got {x.shape}. {self._remedy(x)}"
             )
         return x
+
+    def _remedy(self, x: Tensor) -> str:
+        """What to do about an input of another shape."""
+        if x.ndim in (self.axes + 1, self.axes + 2) and x.shape[-1] == self.in_channels:
+            place = f"cr.moveaxis(x, -1, {-1 - self.axes})"
+            return f"Images with the channels last are turned by {place}."
+        if x.ndim in (self.axes, self.axes + 1) and self.in_channels == 1:
+            return f"A channel axis is added by cr.expand_dims(x, {-1 - self.axes})."
+        return f"The channels are axis {-1 - self.axes}."
 
     def extra_repr(self) -> str:
         """The text between the parentheses: as PyTorch has it, without what is the default."""

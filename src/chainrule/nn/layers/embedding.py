@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +42,8 @@ class _Table(Layer):
         self.embedding_dim = checks.count("embedding_dim", embedding_dim)
         self.padding_idx = padding_row(padding_idx, num_embeddings)
         self.max_norm = None if max_norm is None else checks.positive("max_norm", max_norm)
-        self.norm_type = checks.positive("norm_type", norm_type)
+        is_largest = norm_type == math.inf
+        self.norm_type = math.inf if is_largest else checks.positive("norm_type", norm_type)
         self.scale_grad_by_freq = checks.flag("scale_grad_by_freq", scale_grad_by_freq)
         self.sparse = checks.flag("sparse", sparse)
         self.dtype = dtype
@@ -116,7 +118,8 @@ class Embedding(_Table):
         padding_idx: a row for what is no word: it begins as 0 and gets no gradient. A negative
             number counts from the end.
         max_norm: rows that are looked up and longer than this are shortened to it, in W itself.
-        norm_type: p of the norm (sum |w|^p)^(1/p) that `max_norm` is compared with.
+        norm_type: p of the norm (sum |w|^p)^(1/p) that `max_norm` is compared with; for inf it is
+            the largest |w|.
         scale_grad_by_freq: whether the gradient of a row is divided by how often the row stands in
             the batch.
         sparse: means nothing: whether just the looked-up rows are changed follows from the rule.
