@@ -434,6 +434,85 @@ def test_a_transformer_is_open_where_it_is_asked_to_be():
     assert "layers.1.linear1.weight" in names and "layers.0.linear1.weight" not in names
 
 
+class Buffered(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("offset", cr.ones(4))
+
+    def forward(self, x):
+        return self.offset * 2
+
+
+class Noise(nn.Module):
+    def forward(self, x):
+        return cr.randn(4)
+
+
+class Shifted(nn.Module):
+    """What its part returns depends on no data, and is read by an operation of its own."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.first, self.part, self.last = nn.Linear(3, 4), part, nn.Linear(4, 2)
+
+    def forward(self, x):
+        h = self.first(x)
+        return self.last(h + self.part(h))
+
+
+def reached(root):
+    """For each box how many arrows end at it."""
+    ends = [target for _, target, _ in arrows(root)]
+    return {key: ends.count(key) for key in boxes(root)}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5), nn.Dropout(0.0), nn.Dropout(0.2)),
+        nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.ReLU()),
+        Shifted(nn.Dropout(0.3)),
+    ],
+)
+def test_open_layers_lose_no_arrow(model):
+    whole = check(cr.draw(model, (3,)))
+    opened = check(cr.draw(model, (3,), level="layers", open="*"))
+    assert reached(opened) == reached(whole)
+
+
+@pytest.mark.parametrize("part", [Buffered, Noise])
+def test_a_layer_that_reads_no_data_has_its_box(part):
+    root = check(cr.draw(Shifted(part()), (3,), level="layers"))
+    texts = {key: lines[0] for key, (lines, _) in boxes(root).items()}
+    kinds = ["x", "Linear", part.__name__, "broadcast_to", "add", "Linear"]
+    assert list(texts.values()) == kinds
+    assert list(reached(root).values()) == [0, 1, 0, 1, 2, 1]
+
+
+def test_layers_are_not_joined_by_the_counter_of_random_numbers():
+    dropouts = [nn.Dropout(0.5), nn.Dropout(0.0), nn.Dropout(0.2)]
+    root = check(cr.draw(nn.Sequential(nn.Linear(3, 2), *dropouts), (3,), level="layers"))
+    assert [lines[0] for lines, _ in boxes(root).values()] == ["x", "Linear", "Dropout", "Dropout"]
+    assert len(arrows(root)) == 3
+
+
+def test_a_weight_that_an_operation_shares_with_a_layer_has_an_arrow_to_both():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(5, 3)
+
+        def forward(self, x):
+            return self.table(x) @ self.table.weight.T
+
+    root = check(cr.draw(Tied(), np.zeros((2, 4), "int64"), level="layers"))
+    texts = {key: lines[0] for key, (lines, _) in boxes(root).items()}
+    found = {(texts[a], texts[b]) for a, b, _ in arrows(root)}
+    assert {("table.weight", "Embedding"), ("Embedding", "matmul")} <= found
+    (product,) = (key for key, text in texts.items() if text == "matmul")
+    assert reached(root)[product] == 2
+
+
 def test_a_large_graph_is_folded():
     x = cr.placeholder((), name="x")
     y = x
