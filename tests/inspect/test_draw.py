@@ -681,6 +681,39 @@ def test_the_tree_of_the_chain_rule(direction):
         cr.draw(cr.placeholder(()) * 2.0, level="variables")
 
 
+def labels(root):
+    """The text of each label of an arrow, and its rectangle."""
+    found = []
+    for _, _, group in arrows(root):
+        for text in group.findall(f"{SVG}text"):
+            x, y, half = float(text.get("x")), float(text.get("y")), 0.3 * 11 * len(text.text)
+            found.append((text.text, (x - half, y - 10, x + half, y + 3)))
+    return found
+
+
+@pytest.mark.parametrize("direction", ["down", "up", "right"])
+@pytest.mark.parametrize(
+    "names", ["xyuvf", ["learning_rate", "weight", "hidden", "output", "loss"]]
+)
+def test_labels_of_arrows_keep_apart(direction, names):
+    x, y = named(2.0, names[0]), named(3.0, names[1])
+    u = x * y
+    v = u + x
+    f = u * v * v
+    u.name, v.name, f.name = names[2:]
+    for level, count in (("variables", 6), ("operations", 8)):
+        drawing = cr.draw(f, level=level, derivatives=True, direction=direction)
+        root = check(drawing, direction == "right")
+        found = labels(root)
+        assert len(found) == count
+        width, height = map(float, root.get("viewBox").split()[2:])
+        taken = [box for _, box in found] + [box for _, box in boxes(root).values()]
+        for a, b in itertools.combinations(taken, 2):
+            assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
+        assert all(a[0] > -12 and a[1] > -12 for a in taken)
+        assert all(a[2] < width - 12 and a[3] < height - 12 for a in taken)
+
+
 def test_the_instructions_of_a_plan():
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
     trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), seed=0)

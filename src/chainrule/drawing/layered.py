@@ -54,7 +54,6 @@ def layered(
     *,
     rows: Sequence[int] | None = None,
     groups: Sequence[int] | None = None,
-    box_gap: float = BOX_GAP,
     row_gap: float = ROW_GAP,
 ) -> Layout:
     """Boxes of the given sizes in rows, their sources above them.
@@ -64,7 +63,7 @@ def layered(
         edges: as numbers of boxes; those into one box end side by side, in this order.
         rows: the row of each box, if they are not to be found; an edge to a lower row goes up.
         groups: boxes of a lower group lie to the left of those of a higher one.
-        box_gap, row_gap: the least distance of boxes in a row, and of rows with an arrow between.
+        row_gap: the least distance of rows with an arrow between.
 
     Raises:
         ValueError: if the edges form a circle, or an edge of `rows` would be level.
@@ -92,7 +91,7 @@ def layered(
     widths = [width for width, _ in sizes] + [0.0] * (len(row_of) - count)
 
     def apart(left: int, right: int) -> float:
-        gap = BEND_GAP if bends[left] or bends[right] else box_gap
+        gap = BEND_GAP if bends[left] or bends[right] else BOX_GAP
         return (widths[left] + widths[right]) / 2 + gap
 
     x, width = _side_by_side(ordered, segments, bends, widths, group_of, apart)
