@@ -274,6 +274,23 @@ def test_lines_between_tall_columns_are_not_so_steep_that_they_cross_texts():
     assert len(slopes) > 90 and max(slopes) < 2.5
 
 
+def test_neurons_of_layers_with_hooks_of_gradients_are_those_without():
+    x, y = np.float32([[1, -2], [3, 4]]), np.float32([[1.0], [2.0]])
+    drawn = []
+    for hooked in ([], [0], [1], [0, 1, 2, 3]):
+        cr.manual_seed(0)
+        parts = nn.Linear(2, 3), nn.Tanh(), nn.Dropout(0.5), nn.Linear(3, 1)
+        model = nn.Sequential(*parts)
+        for number in hooked:
+            model[number].register_full_backward_hook(lambda *_: None)
+        step = cr.explain(model, x, y, nn.MSELoss())
+        for what, data in ((step, None), (model.eval(), x), (model, (2,))):
+            drawing = cr.draw(what, data, level="neurons", values=True, gradients=data is None)
+            drawn.append([text.text for text in parsed(drawing).iter(f"{SVG}text")])
+        assert '<figure data-level="neurons"' in step.to_html()
+    assert drawn[3:6] == drawn[6:9] == drawn[9:12] == drawn[:3]
+
+
 def test_a_long_name_of_a_layer_is_not_written_into_circles():
     scale = nn.Standardize(2).fit(np.array([[1.0, 2.0], [3.0, 5.0]]))
     model = nn.Sequential(scale, nn.Linear(2, 1))

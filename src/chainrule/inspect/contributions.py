@@ -36,6 +36,8 @@ def local_derivative(consumer: Tensor, index: int) -> float | None:
     """The derivative of a consumer with respect to its input, where both are one number."""
     if consumer.operation is None or not consumer.size == consumer.inputs[index].size == 1:
         return None
+    if consumer.operation.name == "gradient_hook":  # which would be called once more
+        return None
     with no_grad():
         found = consumer.operation.bprop(consumer, index, ones_like(consumer))
     return None if found is None else found.item()

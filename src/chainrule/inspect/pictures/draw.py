@@ -19,6 +19,7 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.checked_trace import checked
+from chainrule.inspect.contributions import local_derivative
 from chainrule.inspect.pictures.folding import folded_diagram
 from chainrule.inspect.pictures.found_nodes import GraphNode, nodes_of
 from chainrule.inspect.pictures.modules import (
@@ -36,7 +37,6 @@ from chainrule.inspect.pictures.plans import plan_diagram
 from chainrule.inspect.pictures.steps import kinds_of_trace, nodes_of_trace
 from chainrule.inspect.pictures.variables import variables_diagram
 from chainrule.nn.module import Module
-from chainrule.ops import ones_like
 from chainrule.trees import leaves
 
 MOST_OPERATIONS = 300
@@ -356,11 +356,9 @@ def _derivatives(found: _Found) -> dict[tuple[str, int], str]:
             "derivatives=True writes numbers beside the arrows of a graph of scalars: pass a "
             "Tensor that has a value, all of whose ancestors are scalars"
         )
-    with no_grad():
-        for tensor, node in zip(found.tensors, found.nodes, strict=True):
-            for index in range(len(node.inputs)):
-                if tensor.operation is not None:
-                    d = tensor.operation.bprop(tensor, index, ones_like(tensor))
-                    if d is not None:
-                        labels[node.key, index] = number_text(d.item())
+    for tensor, node in zip(found.tensors, found.nodes, strict=True):
+        for index in range(len(node.inputs)):
+            d = local_derivative(tensor, index)
+            if d is not None:
+                labels[node.key, index] = number_text(d)
     return labels
