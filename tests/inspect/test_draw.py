@@ -543,6 +543,18 @@ def test_a_large_graph_is_folded():
     assert sum(int(c.group(1)) for c in counted if c) == 2000
 
 
+def test_a_picture_that_is_too_large_is_refused_and_has_a_graph_still():
+    x = cr.placeholder((), name="x")
+    y = x
+    for number in range(700):
+        y = cr.sin(y) * x
+        y.name = f"y{number}"
+    drawing = cr.draw(y, level="variables")
+    with pytest.raises(ValueError, match=r"open fewer layers.*to_dot\(\) has all"):
+        drawing.save("never.svg")
+    assert drawing.to_dot().count("->") == 1399
+
+
 def test_formats(tmp_path):
     x = named(3.0, 'a "b" <c>')
     drawing = cr.draw(cr.exp(x) - 1.0, values=True)
