@@ -543,6 +543,31 @@ def test_a_large_graph_is_folded():
     assert sum(int(c.group(1)) for c in counted if c) == 2000
 
 
+def test_several_inputs_are_drawn_by_their_shapes():
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(2, 3), nn.Linear(4, 3)
+
+        def forward(self, u, v):
+            return self.first(u) * self.second(v)
+
+    model = Product()
+    batches = np.ones((64, 2), "float32"), np.ones((64, 4), "float32")
+    for level in ("operations", "layers"):
+        assert (
+            cr.draw(model, ((2,), (4,)), level=level).svg
+            == cr.draw(model, batches, level=level).svg
+        )
+    for data in ((2,), batches[0]):
+        with pytest.raises(
+            TypeError, match=r"does not take 1 input: missing .*'v'; give the shape"
+        ):
+            cr.draw(model, data)
+    with pytest.raises(ValueError, match="'second' takes something else"):
+        cr.draw(model, ((2,), (4,)), level="neurons")
+
+
 def test_a_picture_that_is_too_large_is_refused_and_has_a_graph_still():
     x = cr.placeholder((), name="x")
     y = x
