@@ -321,7 +321,7 @@ def backprop(
         optimizer,
         letters,
         f"exercises.backprop({arguments})",
-        *_sheet(explanation, activation, letters, form, lr),
+        *_sheet(explanation, model, x, y, activation, letters, form, lr),
     )
 
 
@@ -353,7 +353,14 @@ def _is_lively(model: Sequential, x: Array) -> bool:
 
 
 def _sheet(
-    explanation: Explanation, activation: str, letters: LettersName, form: Form | None, lr: float
+    explanation: Explanation,
+    model: Sequential,
+    x: Array,
+    y: Array,
+    activation: str,
+    letters: LettersName,
+    form: Form | None,
+    lr: float,
 ) -> tuple[Any, Any, Any]:
     """What is given, the formulas, and the tasks of a sheet, in the reader's letters."""
     trace = explanation.trace()
@@ -373,12 +380,14 @@ def _sheet(
         latex = rf"\frac{{\partial {total}}}{{\partial {of.latex}}}"
         return Symbol(latex, f"d{loss_symbol.text}/d{of.text}")
 
-    def value(node: Mapping[str, Any]) -> Array:
-        array = np.array(node["value"]["values"], dtype=np.float64)
-        is_row = node["role"] != "parameter" or array.ndim == 1
-        if is_row and form == "column":
-            return array.reshape(-1, 1)
-        return array.T if letters == "row" and not is_row else np.atleast_2d(array)
+    def row(array: Array) -> Array:
+        array = np.atleast_2d(array.astype(np.float64))
+        return array.T if form == "column" else array
+
+    def of_layer(array: Array) -> Array:
+        if array.ndim == 1:
+            return row(array)
+        return array.T if letters == "row" else array
 
     of_role = {node["role"]: node for node in trace["nodes"]}
     loss_symbol = left(of_role["loss"])
@@ -388,8 +397,9 @@ def _sheet(
         target = Symbol(
             target.latex + r"\ \text{(class, from 0)}", f"{target.text} (class, from 0)"
         )
-    given = [(left(of_role["input"]), value(of_role["input"])), (target, value(of_role["target"]))]
-    given += [(left(node), value(node)) for node in parameters]
+    weights = [p.numpy() for p in model.parameters()]  # the trace has large ones in part
+    given = [(left(of_role["input"]), row(x)), (target, row(y))]
+    given += [(left(node), of_layer(w)) for node, w in zip(parameters, weights, strict=True)]
     g, z = names.function, names.preactivation
     latex, text = (formula.replace("z", z) for formula in ACTIVATIONS[activation][1:3])
     function = Symbol(f"{_tex(g)}({z}) = {latex}", f"{g}({z}) = {text}")

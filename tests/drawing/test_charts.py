@@ -1,5 +1,6 @@
 """Charts: sound SVG whose marks lie where the numbers say."""
 
+import itertools
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -40,6 +41,62 @@ def test_a_line_is_interrupted_where_numbers_are_missing():
     assert [len(p.get("points").split()) for p in root.iter(f"{SVG}polyline")] == [2, 2]
 
 
+def test_a_point_alone_is_a_dot():
+    y = [1.0, np.nan, 2.0, np.inf, 3.0, 4.0]
+    root = parsed(drawing.line_chart({"a": (range(6), y)}, title="t", x="x", y="y"))
+    dots = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(f"{SVG}circle")]
+    (line,) = root.iter(f"{SVG}polyline")
+    ends = [tuple(map(float, p.split(","))) for p in line.get("points").split()]
+    assert len(dots) == len(ends) == 2
+    places = np.array([*dots, *ends])  # x 0, 2, 4, 5 and y 1, 2, 3, 4
+    assert np.allclose(np.diff(places[:, 0]) / np.diff(places[:2, 0]), [1, 1, 0.5], atol=2e-3)
+    assert np.allclose(np.diff(places[:, 1]), np.diff(places[:, 1])[0], atol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("count", "name"), [(2, "loss"), (8, "series"), (20, "a long name of one")]
+)
+def test_the_names_of_many_lines_keep_apart(count, name):
+    series = {f"{name} {n}": ([0, 1], [0, n]) for n in range(count)}
+    root = parsed(drawing.line_chart(series, title="t", x="x", y="y"))
+    texts = [t for t in root.iter(f"{SVG}text") if t.text in series]
+    spans = [(float(t.get("x")) - 24, float(t.get("y")), text_width(t.text, 12)) for t in texts]
+    assert len(spans) == count and all(x + 24 + width <= WIDTH for x, _, width in spans)
+    for (a, y, width), (b, z, _) in itertools.combinations(spans, 2):
+        assert abs(y - z) >= 14 or a + 24 + width < b
+    top = min(
+        float(place.split(",")[1])
+        for line in root.iter(f"{SVG}polyline")
+        for place in line.get("points").split()
+    )
+    assert top > max(y for _, y, _ in spans)
+    looks = {(p.get("stroke"), p.get("stroke-dasharray")) for p in root.iter(f"{SVG}polyline")}
+    assert len(looks) == min(count, 18)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        1e9 + 1e-3 * np.arange(10), 1 + 1e-16 * np.arange(10), -1 - 4e-10 * np.arange(3),
+        12345678.0 + np.arange(3), [-1e308, 0.0, 1.5e308], [-1.7e308, 1.7e308], [5e-324, 1e-322],
+    ],
+)  # fmt: skip
+def test_ticks_of_close_and_of_huge_numbers_tell_them_apart(values):
+    for places in ((range(len(values)), values), (values, range(len(values)))):
+        picture = drawing.line_chart({"a": places}, title="t", x="x", y="y")
+        root = parsed(picture)
+        assert "nan" not in picture and "inf" not in picture
+        for anchor in ("end", "middle"):
+            ticks = [t for t in root.iter(f"{SVG}text") if t.get("text-anchor") == anchor]
+            ticks = [t for t in ticks if t.text not in ("x", "y")]
+            texts = [t.text for t in ticks]
+            assert texts and len(set(texts)) == len(texts)
+            spans = [(float(t.get("x")), text_width(t.text, 12)) for t in ticks]
+            if anchor == "middle":
+                for (a, v), (b, w) in itertools.pairwise(spans):
+                    assert b - a > (v + w) / 2
+
+
 def test_lines_have_names_and_colours_of_their_own():
     series = {"<train>": ([0, 1], [1, 2]), "validation": ([0, 1], [2, 3])}
     root = parsed(drawing.line_chart(series, title="Loss & more", x="epoch", y="loss"))
@@ -64,6 +121,13 @@ def test_bars_are_as_high_as_their_counts():
     heights = [float(bar.get("height")) for bar in root.iter(f"{SVG}rect")]
     assert heights[1] == 0
     assert heights[2] == pytest.approx(2 * heights[0], abs=0.2)
+
+
+def test_a_height_that_is_missing_has_no_bar():
+    picture = drawing.bar_chart([0, 1, 2, 5], [np.nan, 2, np.inf], title="t", x="x", y="y")
+    whole = drawing.bar_chart([0, 1, 2, 5], [0, 2, 0], title="t", x="x", y="y")
+    (bar,) = parsed(picture).iter(f"{SVG}rect")
+    assert "nan" not in picture and bar.attrib == list(parsed(whole).iter(f"{SVG}rect"))[1].attrib
 
 
 @given(st.floats(-1e12, 1e12), st.floats(1e-9, 1e12))
@@ -100,6 +164,12 @@ def test_the_same_numbers_give_the_same_text():
 def test_what_cannot_be_drawn():
     with pytest.raises(ValueError, match="no finite point"):
         drawing.line_chart({"a": ([np.nan], [1.0])}, title="t", x="x", y="y")
+    with pytest.raises(ValueError, match="no finite point"):
+        drawing.line_chart({}, title="t", x="x", y="y")
+    with pytest.raises(ValueError, match="begin and end at finite numbers"):
+        drawing.bar_chart([0, 1, np.inf], [1, 2], title="t", x="x", y="y")
+    with pytest.raises(ValueError, match="no bar of a finite height"):
+        drawing.bar_chart([0, 1], [np.nan], title="t", x="x", y="y")
     with pytest.raises(ValueError, match="got 3 on the one and 2 on the other"):
         drawing.scatter_chart([1, 2, 3], [1, 2], title="t", x="x", y="y")
     with pytest.raises(ValueError, match="2 bars have 3 edges"):

@@ -155,3 +155,14 @@ def test_circles_and_level_edges_are_refused():
     with pytest.raises(ValueError, match="joins two boxes of one row"):
         layered([(9, 9)] * 2, [(0, 1)], rows=[1, 1])
     assert layered([], []).boxes == []
+
+
+def test_lines_from_one_box_to_a_long_chain_are_laid_out_up_to_a_bound():
+    def chain(count):
+        return [(i, i + 1) for i in range(count)] + [(0, i) for i in range(2, count + 1)]
+
+    found = layered([(10, 10)] * 61, chain(60))
+    check([(10, 10)] * 61, chain(60), found)
+    assert all(len(line) <= 6 for line in found.lines)  # straight on from row to row
+    with pytest.raises(ValueError, match=r"701 boxes.* have 244,650 bends, is too large.*to_dot"):
+        layered([(10, 10)] * 701, chain(700))

@@ -10,86 +10,25 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from drawings import (
+    SVG,
+    Residual,
+    arrows,
+    boxes,
+    check,
+    explained,
+    half_squares,
+    mazur,
+    named,
+    parsed,
+)
 
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.drawing import picture
 from chainrule.graph.operation import operations
-from chainrule.inspect.arrays import from_json
 from chainrule.inspect.pictures.families import family
 from chainrule.inspect.pictures.numbers import number_text
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def parsed(drawing):
-    root = ET.fromstring(drawing.svg)
-    assert root.tag == f"{SVG}svg"
-    assert root.find(f"{SVG}title").text == drawing.title == root.get("aria-label")
-    return root
-
-
-def boxes(root):
-    """By data-node: the texts of each box, and its rectangle."""
-    found = {}
-    for group in root.iter(f"{SVG}g"):
-        key = group.get("data-node")
-        if key is not None:
-            assert key not in found
-            assert group.get("aria-label")
-            rect = group.find(f"{SVG}rect")
-            x, y, w, h = (float(rect.get(n)) for n in ("x", "y", "width", "height"))
-            found[key] = [t.text for t in group.iter(f"{SVG}text")], (x, y, x + w, y + h)
-    return found
-
-
-def arrows(root):
-    return [
-        (g.get("data-from"), g.get("data-to"), g)
-        for g in root.iter(f"{SVG}g")
-        if g.get("class", "").startswith("cr-edge")
-    ]
-
-
-def check(drawing, horizontal=False):
-    """No boxes overlap; each arrow's path starts at its source, its head touches its target."""
-    root = parsed(drawing)
-    found = boxes(root)
-    for (_, a), (_, b) in itertools.combinations(found.values(), 2):
-        assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
-    for source, target, group in arrows(root):
-        path, head = (p.get("d") for p in group.findall(f"{SVG}path"))
-        places = (path, source), (head, target)
-        for text, key in places:
-            x, y = map(float, re.match(r"M(\S+) ([^LCZ]+)", text).groups())
-            left, top, right, low = found[key][1]
-            assert left - 0.11 <= x <= right + 0.11 and top - 0.11 <= y <= low + 0.11
-            sides = (left, right) if horizontal else (top, low)
-            assert min(abs((x if horizontal else y) - side) for side in sides) < 0.11
-    return root
-
-
-def named(value, name):
-    return cr.tensor(value, requires_grad=True, name=name)
-
-
-def mazur():
-    """The 2-2-2 network of the golden example, and its row."""
-    linear = [nn.Linear(2, 2, dtype="float64") for _ in range(2)]
-    model = nn.Sequential(linear[0], nn.Sigmoid(), linear[1], nn.Sigmoid())
-    weights = [[[0.15, 0.2], [0.25, 0.3]], [0.35] * 2, [[0.4, 0.45], [0.5, 0.55]], [0.6] * 2]
-    for parameter, value in zip(model.parameters(), weights, strict=True):
-        parameter.assign(np.array(value))
-    return model, np.array([[0.05, 0.10]]), np.array([[0.01, 0.99]])
-
-
-def half_squares(a, y):
-    return 0.5 * ((a - y) ** 2).sum()
-
-
-def explained():
-    model, x, y = mazur()
-    return cr.explain(model, x, y, half_squares, optim.SGD(model.parameters(), lr=0.5))
 
 
 def test_a_scalar_graph_with_values_and_gradients():
@@ -219,119 +158,6 @@ def test_a_loss_without_a_name():
     assert boxes(parsed(drawings[1])).popitem()[1][0] == ["loss", "subtract, multiply, sum"]
 
 
-def test_the_neurons_of_the_golden_step():
-    root = parsed(cr.draw(explained(), level="neurons", values=True, gradients=True))
-    circles = {}
-    for group in root.iter(f"{SVG}g"):
-        if group.get("data-neuron") is not None:
-            key = int(group.get("data-layer")), int(group.get("data-neuron"))
-            circles[key] = [text.text for text in group.iter(f"{SVG}text")]
-    assert circles[0, 0] == ["0.05"] and circles[0, 1] == ["0.1"]
-    assert circles[1, 0] == ["0.5933", "z 0.3775", "δ 0.008771", "∂ 0.008771", "b 0.35"]
-    assert circles[1, 1] == ["0.5969", "z 0.3925", "δ 0.009954", "∂ 0.009954", "b 0.35"]
-    assert circles[2, 0] == ["0.7514", "z 1.106", "δ 0.1385", "∂ 0.1385", "b 0.6"]
-    assert circles[2, 1] == ["0.7729", "z 1.225", "δ -0.0381", "∂ -0.0381", "b 0.6"]
-    assert circles[3, 0] == ["L 0.2984"]
-    texts = {}
-    widths = {}
-    for group in root.iter(f"{SVG}g"):
-        if group.get("data-from") is not None:
-            key = tuple(int(group.get(f"data-{n}")) for n in ("layer", "from", "to"))
-            texts.setdefault(key, []).extend(t.text for t in group.iter(f"{SVG}text"))
-            for path in group.iter(f"{SVG}path"):
-                widths[key] = float(re.search(r"width:([\d.]+)", path.get("style")).group(1))
-    assert texts[1, 0, 0] == ["0.15", "0.0004386"]  # w1 = W1[0, 0]
-    assert texts[1, 1, 0] == ["0.2", "0.0008771"]  # w2 = W1[0, 1]: from input 2 to hidden 1
-    assert texts[1, 0, 1] == ["0.25", "0.0004977"]
-    assert texts[2, 0, 1] == ["0.5", "-0.0226"]
-    assert widths[1, 0, 0] < widths[1, 1, 0] < widths[1, 0, 1] < widths[1, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("letters", "names"),
-    [("cs3780", ("u", "δ", "ℓ", "z")), ("cornell", ("a", "δ", "ℓ", "z")), ("4al3", "agLh")],
-)
-def test_neurons_have_the_letters_of_the_step(letters, names):
-    model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 1))
-    step = cr.explain(model, [1.0, 2.0], [1.0], nn.HalfSquaredErrorLoss(), letters=letters)
-    z, delta, loss, a = names
-    drawing = cr.draw(step, level="neurons", values=True, gradients=True)
-    texts = [text.text for text in parsed(drawing).iter(f"{SVG}text")]
-    starts = {text.split()[0] for text in texts if re.fullmatch(r"\D+ -?[\d.e-]+", text)}
-    assert starts - {"layer"} == {z, delta, loss, "b", "∂"}
-    assert f"{delta} = ∂{loss}/∂{z}; " in drawing.notes[0]
-    bare = cr.draw(step, level="neurons")
-    assert f"{a}¹₁" in [text.text for text in parsed(bare).iter(f"{SVG}text")]
-
-
-def test_lines_between_tall_columns_are_not_so_steep_that_they_cross_texts():
-    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8))
-    step = cr.explain(model, np.ones(4), np.ones(8), nn.MSELoss())
-    svg = cr.draw(step, level="neurons", values=True, gradients=True).svg
-    svg = svg.partition('data-layer="3"')[0]  # the loss takes its lines beside the circles
-    ends = re.findall(r'class="cr-weight"[^>]* d="M(\S+) (\S+)L(\S+) (\S+)"', svg)
-    slopes = [abs(y1 - y0) / (x1 - x0) for x0, y0, x1, y1 in (map(float, end) for end in ends)]
-    assert len(slopes) > 90 and max(slopes) < 2.5
-
-
-def test_a_long_name_of_a_layer_is_not_written_into_circles():
-    scale = nn.Standardize(2).fit(np.array([[1.0, 2.0], [3.0, 5.0]]))
-    model = nn.Sequential(scale, nn.Linear(2, 1))
-    drawing = cr.draw(cr.explain(model, [1.0, 2.0], [1.0], nn.MSELoss()), level="neurons")
-    texts = [text.text for text in parsed(drawing).iter(f"{SVG}text")]
-    assert texts.count("1") == texts.count("2") == 1
-    assert not any("¹" in text for text in texts if text.startswith("standardize"))
-
-
-def test_signs_masks_rows_and_wide_layers_of_neurons():
-    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2))
-    x, y = np.ones((3, 3), "float32"), np.zeros((3, 2), "float32")
-    step = cr.explain(model, x, y, nn.MSELoss(), seed=3)
-    trace = step.trace()
-    dropped = next(n for n in trace["nodes"] if n["name"] == "dropout1")
-    (mask,) = set(dropped["inputs"]) - {trace["layers"][1]["input"]}
-    held = trace["nodes"][mask]["value"]["values"]
-    for row in range(3):
-        root = parsed(cr.draw(step, level="neurons", values=True, row=row))
-        crossed = [
-            int(group.get("data-neuron"))
-            for group in root.iter(f"{SVG}g")
-            if group.get("data-neuron") is not None
-            and any(p.get("class") == "cr-cross" for p in group)
-        ]
-        assert crossed == [i for i, kept in enumerate(held[row]) if kept == 0]
-        assert (
-            f"row {row} of 3"
-            in cr.draw(step, level="neurons", values=True, row=np.int64(row)).notes
-        )
-        for group in root.iter(f"{SVG}g"):
-            if group.get("data-layer") == "1" and group.get("data-neuron") is not None:
-                i = int(group.get("data-neuron"))
-                received = from_json(dropped["value"])[row, i]
-                assert f"→ {number_text(received)}" in [t.text for t in group.iter(f"{SVG}text")]
-    for parameter in model.parameters():
-        parameter.requires_grad = False
-    for mode in (True, False):
-        model.train(mode)
-        svg = cr.draw(model, x, level="neurons", values=True).svg
-        assert ('class="cr-cross"' in svg) == mode
-    weight = model[0].weight.numpy()
-    drawing = cr.draw(model, (3,), level="neurons")
-    for group in parsed(drawing).iter(f"{SVG}g"):
-        if group.get("class", "").startswith("cr-line") and group.get("data-layer") == "1":
-            w = weight[int(group.get("data-to")), int(group.get("data-from"))]
-            assert ("cr-plus" if w > 0 else "cr-minus") in group.get("class")
-    for width, is_full in ((5, False), (6, True)):  # 15 lines have room for numbers, 18 have none
-        model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
-        drawing = cr.draw(model, x, level="neurons", values=True)
-        said = [note for note in drawing.notes if note.startswith("layer 1: no numbers")]
-        assert len(said) == is_full and all(note.split(";")[0] in drawing.svg for note in said)
-        assert not cr.draw(model, x, level="neurons").notes
-    wide = cr.draw(nn.Sequential(nn.Linear(784, 512), nn.Linear(512, 10)), (784,), level="neurons")
-    assert "780 more" in wide.svg and "508 more" in wide.svg
-    assert len(re.findall("data-neuron", wide.svg)) == 2 * (4 + 4 + 10)
-
-
 class Two(nn.Module):
     def __init__(self):
         super().__init__()
@@ -342,109 +168,21 @@ class Two(nn.Module):
         return h, h * 2
 
 
-class Residual(nn.Module):
-    def __init__(self, n):
-        super().__init__()
-        self.first, self.second = nn.Linear(n, n), nn.Linear(n, n)
-
-    def forward(self, x):
-        return x + self.second(self.first(x).relu())
-
-
-MODELS = {
-    "wide": (
-        lambda: nn.Sequential(
-            nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
-        ),
-        (784,),
-        ["x", "Linear", "ReLU", "Linear", "ReLU", "Linear"],
-    ),
-    "residual": (
-        lambda: nn.Sequential(nn.Linear(8, 8), Residual(8)),
-        (8,),
-        ["x", "Linear", "Linear", "relu", "Linear", "add"],
-    ),
-    "convolutional": (
-        lambda: nn.Sequential(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Linear(4 * 169, 10),
-        ),
-        (1, 28, 28),
-        ["x", "Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Flatten", "Linear"],
-    ),
-}  # fmt: skip
-
-
 class Doubled(nn.Module):
     def forward(self, x):
         return 2 * x
 
 
-class Squeezed(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.inner, self.outer = nn.Linear(2, width), nn.Linear(width, 1)
-
-    def forward(self, x):
-        return self.outer(self.inner(x).sigmoid()).squeeze(-1)
-
-
-def test_the_page_shows_neurons_where_these_are_the_whole_model():
-    for model, y, level in [
-        (Squeezed(16), [1.0], "neurons"),  # a result of another shape is the same neuron
-        (Squeezed(17), [1.0], "layers"),
-        (Residual(2), [[1.0, 1.0]], "layers"),
-    ]:
-        page = cr.explain(model, [[1.0, 2.0]], y, nn.MSELoss()).to_html()
-        assert re.findall('<figure data-level="(neurons|layers)"', page) == [level]
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_models_by_layer_and_by_operation(name):
-    make, shape, kinds = MODELS[name]
-    model = make()
-    drawing = cr.draw(model, shape, level="layers")
-    found = boxes(check(drawing))
-    assert [lines[0] for lines, _ in found.values()] == kinds
-    said = [line for lines, _ in found.values() for line in lines if "parameters" in line]
-    numbers = [int(re.sub(r"\D", "", line)) for line in said]
-    assert sum(numbers) == sum(p.size for p in model.parameters())
-    check(cr.draw(model, shape))
-    check(cr.draw(model, shape, level="layers", direction="right"), horizontal=True)
-    batch = np.ones((2, *shape), "float32")
-    with_values = boxes(check(cr.draw(model.eval(), batch, values=True, level="layers")))
-    output = model(cr.tensor(batch)).numpy()
-    last = list(with_values.values())[-1][0]
-    assert f"mean {number_text(float(output.astype('f8').mean()))}" in last or output.size <= 20
-
-
-def test_a_transformer_is_open_where_it_is_asked_to_be():
-    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
-    model = nn.TransformerEncoder(layer, 2)
-    closed = cr.draw(model, (5, 8), level="layers")
-    opened = cr.draw(model, (5, 8), level="layers", open="layers.1.linear*")
-    root = check(closed)
-    # Dropout of nothing computes no more than a random counter, and has no box.
-    assert {end for source, target, _ in arrows(root) for end in (source, target)} == set(
-        boxes(root)
-    )
-    more = boxes(check(opened)).values()
-    assert len(more) > len(boxes(parsed(closed)))
-    names = [lines[0] for lines, _ in more]
-    assert "layers.1.linear1.weight" in names and "layers.0.linear1.weight" not in names
-
-
-def test_a_large_graph_is_folded():
+def test_a_picture_that_is_too_large_is_refused_and_has_a_graph_still():
     x = cr.placeholder((), name="x")
     y = x
-    for _ in range(1000):
+    for number in range(700):
         y = cr.sin(y) * x
-    drawing = cr.draw(y)
-    assert drawing.notes == ("2,001 nodes, folded; open=[...] opens layers by path",)
-    found = boxes(check(drawing))
-    assert len(found) <= 100
-    counted = [re.match(r"([\d,]+) operations", lines[0]) for lines, _ in found.values()]
-    assert sum(int(c.group(1)) for c in counted if c) == 2000
+        y.name = f"y{number}"
+    drawing = cr.draw(y, level="variables")
+    with pytest.raises(ValueError, match=r"open fewer layers.*to_dot\(\) has all"):
+        drawing.save("never.svg")
+    assert drawing.to_dot().count("->") == 1399
 
 
 def test_formats(tmp_path):
@@ -602,6 +340,39 @@ def test_the_tree_of_the_chain_rule(direction):
         cr.draw(cr.placeholder(()) * 2.0, level="variables")
 
 
+def labels(root):
+    """The text of each label of an arrow, and its rectangle."""
+    found = []
+    for _, _, group in arrows(root):
+        for text in group.findall(f"{SVG}text"):
+            x, y, half = float(text.get("x")), float(text.get("y")), 0.3 * 11 * len(text.text)
+            found.append((text.text, (x - half, y - 10, x + half, y + 3)))
+    return found
+
+
+@pytest.mark.parametrize("direction", ["down", "up", "right"])
+@pytest.mark.parametrize(
+    "names", ["xyuvf", ["learning_rate", "weight", "hidden", "output", "loss"]]
+)
+def test_labels_of_arrows_keep_apart(direction, names):
+    x, y = named(2.0, names[0]), named(3.0, names[1])
+    u = x * y
+    v = u + x
+    f = u * v * v
+    u.name, v.name, f.name = names[2:]
+    for level, count in (("variables", 6), ("operations", 8)):
+        drawing = cr.draw(f, level=level, derivatives=True, direction=direction)
+        root = check(drawing, direction == "right")
+        found = labels(root)
+        assert len(found) == count
+        width, height = map(float, root.get("viewBox").split()[2:])
+        taken = [box for _, box in found] + [box for _, box in boxes(root).values()]
+        for a, b in itertools.combinations(taken, 2):
+            assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
+        assert all(a[0] > -12 and a[1] > -12 for a in taken)
+        assert all(a[2] < width - 12 and a[3] < height - 12 for a in taken)
+
+
 def test_the_instructions_of_a_plan():
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
     trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), seed=0)
@@ -621,12 +392,3 @@ def test_the_instructions_of_a_plan():
     assert f"{plan.flops:,} FLOPs" in drawing.notes[0]
     with pytest.raises(ValueError, match="a plan has instructions"):
         cr.draw(plan, level="layers")
-
-
-def test_a_loss_of_probabilities_is_no_activation_of_the_last_layer():
-    """It takes the logarithm of softmax, as a module may, but of what the model returned."""
-    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2))
-    x, y = np.float32([[1, 2], [3, 4]]), np.float32([[0.3, 0.7], [0.2, 0.8]])
-    step = cr.explain(model, x, y, nn.CrossEntropyLoss())
-    assert [layer["activation"] for layer in step.trace()["layers"]] == ["Tanh", None]
-    assert "layer 2" in cr.draw(step, level="neurons", values=True).svg

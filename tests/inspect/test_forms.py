@@ -176,6 +176,29 @@ def test_a_walk_back_shows_each_part_and_the_sum():
     assert str(cr.walk(f)).splitlines() == list(map(str, visits.values()))
 
 
+def test_a_walk_shows_local_derivatives_where_gradients_are_infinite_tiny_or_zero():
+    def walked(f):
+        x = cr.tensor(2.0, requires_grad=True, name="x")
+        return str(cr.walk(f(x))).splitlines()
+
+    with np.errstate(divide="ignore"):
+        assert walked(lambda x: cr.sqrt(x - 2.0))[-1] == "x: inf = inf·1 from %2"
+    tiny = walked(lambda x: 3 * x * 1e-12 * 1e-32)
+    assert [line.split("·")[1] for line in tiny[1:]] == [
+        "1e-32 from %6", "1e-12 from %4", "3 from %2",
+    ]  # fmt: skip
+    assert walked(lambda x: cr.relu(x - 5.0) * x) == [
+        "%4 (multiply): 1", "%3 (relu): 2 = 1·2 from %4", "%2 (subtract): 0 = 2·0 from %3",
+        "x: 0 = 1·0 from %4 + 0·1 from %2",
+    ]  # fmt: skip
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU())
+    model[0].weight.assign([[-1.0]])
+    model[0].bias.assign([0.0])
+    told = cr.walk(cr.explain(model, [[2.0]], [[1.0]], nn.HalfSquaredErrorLoss()))
+    lines = {visit.name: str(visit) for visit in told}
+    assert lines["z1"] == "z1 (add): 0 = -1·0 from a1" and lines["0.bias"].startswith("0.bias: 0 =")
+
+
 def test_a_walk_through_a_network_is_that_of_its_explanation():
     model = mazur()
     x, y = cr.tensor([[0.05, 0.10]], dtype="float64"), cr.tensor([[0.01, 0.99]], dtype="float64")

@@ -240,13 +240,53 @@ def test_what_does_not_fit_is_refused_with_the_layers_path():
     assert model.training and all("forward" not in vars(module) for module in model.modules())
 
 
-def test_several_outputs_are_refused():
-    class Two(nn.Module):
-        def forward(self, x):
-            return x, x * 2.0
+class Two(nn.Module):
+    """Two inputs, and as many outputs as it is told."""
 
-    with pytest.raises(TypeError, match="returns one floating Tensor"):
-        cr.summary(Two(), (3,))
+    def __init__(self, outputs):
+        super().__init__()
+        self.first, self.second, self.outputs = nn.Linear(2, 3), nn.Linear(4, 3), outputs
+
+    def forward(self, u, v):
+        a, b = self.first(u), self.second(v)
+        return {"both": {"a": a, "b": b, "n": 3}, "pair": (a, b), "a": a}[self.outputs]
+
+
+def test_several_inputs_and_outputs():
+    one, other = cr.summary(nn.Linear(2, 3), (2,)), cr.summary(nn.Linear(4, 3), (4,))
+    for outputs in ("both", "pair"):
+        found = cr.summary(Two(outputs), ((2,), (4,)))
+        assert found.input_shape == ((64, 2), (64, 4))
+        assert "input 64 × 2 and 64 × 4, 6 neurons" in str(found)
+        for name in ("parameters", "edges", "nodes", "forward_flops", "backward_flops"):
+            assert getattr(found, name) == getattr(one, name) + getattr(other, name)
+        assert found.activation_bytes == one.activation_bytes + other.activation_bytes
+    alone = cr.summary(Two("a"), [[2], [4]], dtype=("float32", "float32"))
+    assert alone.backward_flops == one.backward_flops and alone.parameters == 9 + 15
+    lstm = cr.summary(nn.LSTM(3, 4), (5, 3), batch_size=7)  # (output, (h, c))
+    assert lstm.parameters == 4 * 4 * (3 + 4 + 2) and lstm.layers[0].output_shape == (7, 5, 4)
+    assert lstm.edges == 5 * 4 * 4 * (3 + 4)
+    attention = nn.MultiheadAttention(4, 2, batch_first=True)
+    assert cr.summary(attention, [(5, 4)] * 3).parameters == 4 * (4 * 4 + 4)
+
+
+def test_inputs_and_outputs_that_do_not_fit_are_refused():
+    class Counts(nn.Module):
+        def forward(self, x):
+            return (x > 0, None)
+
+    with pytest.raises(
+        TypeError, match=r"Two does not take 1 input: missing .*'v'; give the shape"
+    ):
+        cr.summary(Two("a"), (2,))
+    with pytest.raises(TypeError, match="Linear does not take 2 inputs: too many"):
+        cr.summary(nn.Linear(2, 3), ((2,), (2,)))
+    with pytest.raises(TypeError, match="returns a floating Tensor, or several"):
+        cr.summary(Counts(), (3,))
+    with pytest.raises(ValueError, match="2 inputs have one dtype, or one each"):
+        cr.summary(Two("a"), ((2,), (4,)), dtype=["float32"])
+    with pytest.raises(cr.ShapeError, match="a tuple of several inputs' shapes"):
+        cr.summary(Two("a"), ((2,), 4))
 
 
 def test_rich_is_imported_only_to_print():

@@ -109,6 +109,13 @@ def test_many_classes_are_listed_by_pairs():
     assert ((labels == int(actual)) & (predicted == int(other))).sum() == int(count)
 
 
+def test_one_epoch_has_no_curve():
+    for epochs, charts in ((1, 0), (2, 2)):
+        model = tabular.fit(FRAME, PRICE, "regression", preset="fast", epochs=epochs)
+        page = tabular.report_page(model, FRAME, PRICE)
+        assert page.count(">epoch</text>") == charts
+
+
 def test_permutation_importances(price_model):
     found = tabular.permutation_importances(price_model, FRAME[TEST], PRICE[TEST])
     assert set(found) == set(FRAME)

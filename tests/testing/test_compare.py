@@ -457,3 +457,35 @@ def test_the_optimizer_and_the_buffers_are_left_as_they_were():
     for key, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[key])
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_slip_that_makes_no_difference_is_not_named():
+    random = np.random.default_rng(0)
+    layers = nn.Linear(3, 3, dtype="float64"), nn.Tanh(), nn.Linear(3, 3, dtype="float64")
+    model = nn.Sequential(*layers)
+    x, y = random.normal(size=(2, 2, 3))
+    a, weight = np.tanh(model[0](x).numpy()), model[2].weight.numpy()
+    delta = (model(x).numpy() - y) * 2 / y.size
+    dW, db = delta.T @ a, delta.sum(0)
+    step = model, x, y, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1)
+    assert compare({"dW2": dW, "db2": db, "new_W2": weight - 0.1 * dW}, *step).correct
+    mine = {"dW2": dW.T, "db2": db, "new_W2": weight - 0.1 * dW}
+    for given in (mine, {"dW2": -dW.T, "db2": db}):
+        result = compare(given, *step)
+        assert "outer product is the wrong way round" in result.slip
+
+
+@pytest.mark.parametrize("letters", ["boulder", "row"])
+@pytest.mark.parametrize("form", ["(out, in)", "(in, out)"])
+def test_a_matrix_of_one_row_tells_the_form_of_square_ones(letters, form):
+    case = Case((4, 1, 3, 3), ["tanh"] * 3, "half squares", 2)
+    right = {k: v for k, v in case.by_hand().items() if k.startswith("dW")}
+    mine = {k: v if form == "(out, in)" else v.T for k, v in right.items()}
+    model = case.model()
+    step = model, case.x, case.y, case.criterion(model)
+    assert compare(mine, *step, letters=letters).correct
+    usual = {k: v.T if letters == "row" else v for k, v in right.items()}
+    odd = usual | {"dW1": usual["dW1"].T, "dW2": usual["dW2"].reshape(-1)}  # one as a column
+    assert compare(odd, *step, letters=letters).correct
+    wrong = compare(mine | {"dW3": mine["dW3"] * -1}, *step, letters=letters)
+    assert "the sign is wrong" in wrong.slip

@@ -192,3 +192,12 @@ def test_bad_arguments_are_refused(arguments, message):
         cr.exercises.backprop(**arguments)
     with pytest.raises(ValueError, match="answers is one of"):
         cr.exercises.backprop((1, 1)).to_markdown(answers="some")
+
+
+def test_a_large_sheet_gives_every_number():
+    sheet = exercises.backprop((24, 12))  # 288 weights
+    cells = json.loads(sheet.to_notebook())["cells"]
+    held = {}
+    exec("".join(cells[1]["source"]), held)
+    assert np.array_equal(held["W1"], sheet.model[0].weight.numpy())
+    assert "nan" not in sheet.to_markdown(answers="none") + sheet.to_html(answers="none")

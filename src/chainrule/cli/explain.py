@@ -52,7 +52,8 @@ def explain(
 ) -> None:
     """Explain one training step of MODEL on one row of DATA: forward, backward and update.
 
-    DATA is by default what MODEL was trained on, its training rows. MODEL stays as it is. The
+    DATA is by default what MODEL was trained on: the training part of data that has one, as mnist,
+    else all rows of the table, also those that were kept for validation. MODEL stays as it is. The
     optimiser is that of its training, as at its first step; of a model of tables there is no
     update, and of several networks the first is explained. MODEL may also be a trace that --json
     wrote. Without --html and --json the explanation is printed.

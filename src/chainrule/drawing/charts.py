@@ -17,11 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 from chainrule.drawing.text_width import text_width
 
 WIDTH, HEIGHT = 480, 300
+"""Of a picture; the names of many lines make it higher."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 28, 48
+_KEY, _KEY_GAP, _KEY_HEIGHT = 24, 16, 16
+"""Of the names of lines: the sample before each, the gap after it, a row of them."""
 _BESIDE_TICKS = 28
 """The room beside the numbers on the upright axis: of its label and of gaps."""
 
 COLOURS = ("#2a6fdb", "#d9822b", "#3a9a5b", "#b3446c", "#7a5cc4", "#6b7280")
+DASHES = ("", ' stroke-dasharray="7 3"', ' stroke-dasharray="2 3"')
+"""Of lines beyond those that have a colour of their own."""
+_NARROWEST = 1e-12
+"""The least range of an axis, as a part of its largest number: float64 has 16 digits."""
 
 
 class Axis(NamedTuple):
@@ -34,7 +41,8 @@ class Axis(NamedTuple):
 
     def place(self, value: float) -> float:
         """Where a number lies in the picture."""
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+        share = (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)  # halves don't overflow
+        return self.start + share * (self.end - self.start)
 
 
 def line_chart(
@@ -44,7 +52,7 @@ def line_chart(
 
     Args:
         series: for each line its name, and the points' places on both axes; points that are not
-            finite interrupt it.
+            finite interrupt it, and one between them is a dot.
         title: what the chart shows; also for those who can't see it.
         x, y: the labels of the axes.
 
@@ -59,18 +67,21 @@ def line_chart(
         (True, 1)
     """
     found = {name: _points(*given) for name, given in series.items()}
-    axes = _axes(np.concatenate(list(found.values())))
-    parts = _frame(axes, title, x, y, list(found))
+    keys, height = _keys(list(found))
+    axes = _axes(np.concatenate([np.empty((0, 2)), *found.values()]), height)
+    parts = [*_frame(axes, title if len(found) < 2 else "", x, y), *keys]
     for number, points in enumerate(found.values()):
         gaps = np.flatnonzero(~np.isfinite(points).all(axis=1))
         for part in np.split(points, gaps):
             shown = _shown(part[np.isfinite(part).all(axis=1)], axes)
-            if shown:
+            if len(shown) == 1:
+                parts.append(_dot(shown[0], 3, number))
+            elif shown:
                 parts.append(
-                    f'<polyline points="{" ".join(shown)}" fill="none" stroke="{_colour(number)}" '
-                    'stroke-width="2"/>'
+                    f'<polyline points="{" ".join(shown)}" fill="none" stroke-width="2" '
+                    f"{_stroke(number)}/>"
                 )
-    return _svg(parts, title)
+    return _svg(parts, title, height)
 
 
 def scatter_chart(
@@ -92,7 +103,7 @@ def scatter_chart(
     """
     points = _points(a, b)
     axes = _axes(np.stack([points.ravel()] * 2, axis=1) if diagonal else points)
-    parts = _frame(axes, title, x, y, [])
+    parts = _frame(axes, title, x, y)
     if diagonal:
         ends = [(low, low) for low in (axes[0].low, axes[0].high)]
         (ax, ay), (bx, by) = [(axes[0].place(p), axes[1].place(q)) for p, q in ends]
@@ -102,9 +113,7 @@ def scatter_chart(
         )
     radius, opacity = (2.5, 0.55) if len(points) > 50 else (4, 0.9)  # many points overlap
     for place in _shown(points[np.isfinite(points).all(axis=1)], axes):
-        cx, cy = place.split(",")
-        dot = f'<circle cx="{cx}" cy="{cy}" r="{radius}" fill="{_colour(0)}" opacity="{opacity}"/>'
-        parts.append(dot)
+        parts.append(_dot(place, radius, 0, f' opacity="{opacity}"'))
     return _svg(parts, title)
 
 
@@ -113,11 +122,12 @@ def bar_chart(edges: ArrayLike, heights: ArrayLike, *, title: str, x: str, y: st
 
     Args:
         edges: where the bars begin and end, one more than there are bars.
-        heights: how high they are, from 0.
+        heights: how high they are, from 0; where one is not finite there is no bar.
         title, x, y: as of `line_chart`.
 
     Raises:
-        ValueError: if there is no bar, or the numbers of edges and heights do not fit.
+        ValueError: if there is no bar, an edge is not finite, or the numbers of edges and heights
+            do not fit.
 
     Example:
         >>> bar_chart([0, 1, 2], [5, 3], title="ages", x="age", y="rows").count("<rect")
@@ -126,10 +136,17 @@ def bar_chart(edges: ArrayLike, heights: ArrayLike, *, title: str, x: str, y: st
     ends, tops = np.asarray(edges, float), np.asarray(heights, float)
     if not len(tops) or len(ends) != len(tops) + 1:
         raise ValueError(f"{len(tops)} bars have {len(tops) + 1} edges, got {len(ends)}")
-    axes = _axes(np.stack([ends, np.append(tops, 0.0)], axis=1))
-    parts = _frame(axes, title, x, y, [])
+    if not np.isfinite(ends).all():
+        raise ValueError(f"bars begin and end at finite numbers, got the edges {ends}")
+    if not np.isfinite(tops).any():
+        raise ValueError("there is no bar of a finite height to draw")
+    shown = np.append(np.where(np.isfinite(tops), tops, 0.0), 0.0)
+    axes = _axes(np.stack([ends, shown], axis=1))
+    parts = _frame(axes, title, x, y)
     floor = axes[1].place(0.0)
     for low, high, top in zip(ends, ends[1:], tops, strict=False):
+        if not math.isfinite(top):
+            continue
         left, right, end = axes[0].place(low), axes[0].place(high), axes[1].place(top)
         parts.append(
             f'<rect x="{left + 0.5:.1f}" y="{min(end, floor):.1f}" '
@@ -145,17 +162,33 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     >>> ticks(0.0, 0.93)
     [0.0, 0.2, 0.4, 0.6, 0.8]
     """
-    rough = (high - low) / most
+    rough = high / most - low / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * f for f in (1, 2, 5, 10) if power * f >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
+    return [float(f"{number * step:.15g}") for number in range(first, last + 1)]
 
 
-def _tick(value: float) -> str:
-    """A number on an axis."""
-    return f"{value:.10g}" if abs(value) < 1e7 else f"{value:g}"
+def _ticks(low: float, high: float, room: float = math.inf) -> list[tuple[float, str]]:
+    """The ticks of an axis with their texts: as many as have room beside each other."""
+    found: list[tuple[float, str]] = []
+    for most in range(6, 0, -1):
+        values = ticks(low, high, most)
+        found = list(zip(values, _tick_texts(values), strict=True))
+        if sum(text_width(text, 12) + 8 for _, text in found) <= room:
+            break
+    return found
+
+
+def _tick_texts(values: Sequence[float]) -> list[str]:
+    """Numbers on an axis: with as many digits as tell them apart."""
+    texts = [f"{value:.10g}" if abs(value) < 1e7 else f"{value:g}" for value in values]
+    for digits in range(7, 18):
+        if len(set(texts)) == len(texts):
+            break
+        texts = [f"{value:.{digits}g}" for value in values]
+    return texts
 
 
 def _points(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
@@ -168,52 +201,65 @@ def _points(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     return np.stack(places, axis=1)
 
 
-def _axes(points: NDArray[np.float64]) -> tuple[Axis, Axis]:
+def _axes(points: NDArray[np.float64], height: int = HEIGHT) -> tuple[Axis, Axis]:
     """The ranges of all finite points, a little wider where they would be empty."""
     finite = points[np.isfinite(points).all(axis=1)]
     if not len(finite):
         raise ValueError("there is no finite point to draw")
     ranges = []
+    most = np.finfo(np.float64).max
     for low, high in zip(finite.min(axis=0).tolist(), finite.max(axis=0).tolist(), strict=True):
-        room = (high - low) * 0.02 or max(abs(high), 1.0) * 0.5
-        ranges.append((low - room if low else 0.0, high + room))
+        room = high * 0.02 - low * 0.02 or max(abs(high), 1.0) * 0.5
+        room = max(room, max(abs(low), abs(high)) * _NARROWEST)
+        ranges.append((max(low - room, -most) if low else 0.0, min(high + room, most)))
     (left, right), (low, high) = ranges
-    widest = max((text_width(_tick(value), 12) for value in ticks(low, high)), default=0.0)
+    widest = max((text_width(text, 12) for _, text in _ticks(low, high)), default=0.0)
     start = max(_LEFT, math.ceil(widest) + _BESIDE_TICKS)
-    return Axis(left, right, start, WIDTH - _RIGHT), Axis(low, high, HEIGHT - _BOTTOM, _TOP)
+    top = _TOP + height - HEIGHT
+    return Axis(left, right, start, WIDTH - _RIGHT), Axis(low, high, height - _BOTTOM, top)
 
 
-def _frame(axes: tuple[Axis, Axis], title: str, x: str, y: str, names: Sequence[str]) -> list[str]:
-    """The axes with their ticks and labels, and what the lines are."""
+def _frame(axes: tuple[Axis, Axis], title: str, x: str, y: str) -> list[str]:
+    """The axes with their ticks and labels, and the title."""
     across, up = axes
     parts = []
-    for value in ticks(across.low, across.high):
+    for value, text in _ticks(across.low, across.high, across.end - across.start):
         at = across.place(value)
         parts.append(
             f'<line x1="{at:.1f}" y1="{up.start}" x2="{at:.1f}" y2="{up.end}" '
-            f'stroke="var(--grid, #ddd)"/>{_text(at, up.start + 16, _tick(value), "middle")}'
+            f'stroke="var(--grid, #ddd)"/>{_text(at, up.start + 16, text, "middle")}'
         )
-    for value in ticks(up.low, up.high):
+    for value, text in _ticks(up.low, up.high):
         at = up.place(value)
         parts.append(
             f'<line x1="{across.start}" y1="{at:.1f}" x2="{across.end}" y2="{at:.1f}" '
-            f'stroke="var(--grid, #ddd)"/>{_text(across.start - 6, at + 4, _tick(value), "end")}'
+            f'stroke="var(--grid, #ddd)"/>{_text(across.start - 6, at + 4, text, "end")}'
         )
-    parts.append(_text(WIDTH / 2, HEIGHT - 10, x, "middle"))
-    parts.append(
-        f'<g transform="rotate(-90 14 {HEIGHT / 2:g})">{_text(14, HEIGHT / 2, y, "middle")}</g>'
-    )
-    if len(names) > 1:
-        step = (across.end - across.start) / len(names)
-        for number, name in enumerate(names):
-            at = across.start + number * step
-            parts.append(
-                f'<line x1="{at:.1f}" y1="14" x2="{at + 18:.1f}" y2="14" stroke-width="3" '
-                f'stroke="{_colour(number)}"/>{_text(at + 24, 18, name, "start")}'
-            )
-    else:
+    middle = (up.start + up.end) / 2
+    parts.append(_text(WIDTH / 2, up.start + _BOTTOM - 10, x, "middle"))
+    parts.append(f'<g transform="rotate(-90 14 {middle:g})">{_text(14, middle, y, "middle")}</g>')
+    if title:
         parts.append(_text(across.start, 18, title, "start"))
     return parts
+
+
+def _keys(names: Sequence[str]) -> tuple[list[str], int]:
+    """What the lines are, in rows above them, and the height of the picture with these rows."""
+    parts: list[str] = []
+    if len(names) < 2:
+        return parts, HEIGHT
+    at, row = float(_KEY_GAP), 0
+    for number, name in enumerate(names):
+        width = _KEY + text_width(name, 12) + _KEY_GAP
+        if at > _KEY_GAP and at + width > WIDTH:
+            at, row = _KEY_GAP, row + 1
+        y = 14 + row * _KEY_HEIGHT
+        parts.append(
+            f'<line x1="{at:.1f}" y1="{y}" x2="{at + 18:.1f}" y2="{y}" stroke-width="3" '
+            f"{_stroke(number)}/>{_text(at + _KEY, y + 4, name, 'start')}"
+        )
+        at += width
+    return parts, HEIGHT + row * _KEY_HEIGHT
 
 
 def _shown(points: NDArray[np.float64], axes: tuple[Axis, Axis]) -> list[str]:
@@ -224,6 +270,16 @@ def _colour(number: int) -> str:
     return f"var(--series-{number % len(COLOURS)}, {COLOURS[number % len(COLOURS)]})"
 
 
+def _stroke(number: int) -> str:
+    dashes = DASHES[number // len(COLOURS) % len(DASHES)]
+    return f'stroke="{_colour(number)}"{dashes}'
+
+
+def _dot(place: str, radius: float, number: int, more: str = "") -> str:
+    cx, cy = place.split(",")
+    return f'<circle cx="{cx}" cy="{cy}" r="{radius}" fill="{_colour(number)}"{more}/>'
+
+
 def _text(x: float, y: float, text: str, anchor: str) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="var(--ink, #333)" '
@@ -231,9 +287,9 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
     )
 
 
-def _svg(parts: Sequence[str], title: str) -> str:
+def _svg(parts: Sequence[str], title: str, height: int = HEIGHT) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'font-family="system-ui, sans-serif"><title>{html.escape(title)}</title>'
         + "".join(parts)
         + "</svg>"

@@ -18,6 +18,13 @@ _LEAST_ROW_GAP, _MOST_ROW_GAP = 8.0, 84.0
 _SLOPE = 0.09  # of a gap's height, to how far its widest line goes across
 _PORTS = 0.7  # the part of a box's side over which its lines are spread
 
+MOST_PARTS = 200_000
+"""Boxes and bends of a picture, which takes ten seconds then; more are not laid out.
+
+A line through n rows has n bends: those from a weight to each step of a long sequence make more
+bends than boxes, as the square of the length.
+"""
+
 Point = tuple[float, float]
 
 
@@ -54,7 +61,6 @@ def layered(
     *,
     rows: Sequence[int] | None = None,
     groups: Sequence[int] | None = None,
-    box_gap: float = BOX_GAP,
     row_gap: float = ROW_GAP,
 ) -> Layout:
     """Boxes of the given sizes in rows, their sources above them.
@@ -64,10 +70,11 @@ def layered(
         edges: as numbers of boxes; those into one box end side by side, in this order.
         rows: the row of each box, if they are not to be found; an edge to a lower row goes up.
         groups: boxes of a lower group lie to the left of those of a higher one.
-        box_gap, row_gap: the least distance of boxes in a row, and of rows with an arrow between.
+        row_gap: the least distance of rows with an arrow between.
 
     Raises:
-        ValueError: if the edges form a circle, or an edge of `rows` would be level.
+        ValueError: if the edges form a circle, an edge of `rows` would be level, or there are more
+            than `MOST_PARTS` boxes and bends.
 
     Example:
         >>> found = layered([(40, 20), (40, 20)], [(0, 1)])
@@ -78,6 +85,13 @@ def layered(
     row_of = list(rows) if rows is not None else ranks(count, edges)
     if any(row_of[s] == row_of[t] for s, t in edges):
         raise ValueError("an edge joins two boxes of one row")
+    parts = count + sum(abs(row_of[s] - row_of[t]) - 1 for s, t in edges)
+    if parts > MOST_PARTS:
+        raise ValueError(
+            f"a picture of {count:,} boxes, whose lines have {parts - count:,} bends, is too large "
+            f"to be laid out, with more than {MOST_PARTS:,} of both: open fewer layers, draw fewer "
+            "steps of a sequence or a part of the graph; to_dot() has all of it, for Graphviz"
+        )
     group_of = [float(g) for g in groups] if groups is not None else [0.0] * count
     lines = _lines(edges, row_of, group_of)
     segments = []
@@ -92,7 +106,7 @@ def layered(
     widths = [width for width, _ in sizes] + [0.0] * (len(row_of) - count)
 
     def apart(left: int, right: int) -> float:
-        gap = BEND_GAP if bends[left] or bends[right] else box_gap
+        gap = BEND_GAP if bends[left] or bends[right] else BOX_GAP
         return (widths[left] + widths[right]) / 2 + gap
 
     x, width = _side_by_side(ordered, segments, bends, widths, group_of, apart)
@@ -246,7 +260,11 @@ def _path(
     if points[0][1] < bottoms[row_of[upper]]:
         points.append((points[0][0], bottoms[row_of[upper]]))
     for bend in bends:
-        points += [(x[bend], tops[row_of[bend]]), (x[bend], bottoms[row_of[bend]])]
+        if points[-1][0] != x[bend]:
+            points.append((x[bend], tops[row_of[bend]]))
+        elif len(points) > 1 and points[-2][0] == x[bend]:
+            points.pop()  # straight on
+        points.append((x[bend], bottoms[row_of[bend]]))
     width, height = sizes[lower]
     end = (x[lower] + line.at_lower * width, middles[row_of[lower]] - height / 2)
     if end[1] > tops[row_of[lower]]:

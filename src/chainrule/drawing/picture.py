@@ -27,7 +27,8 @@ class Drawing:
         svg: the picture: text that stands alone in a file, or within a page. Each box has the
             attribute `data-node`, each arrow `data-from` and `data-to`. Its colours follow the
             system's light or dark theme; they are CSS variables, as `--cr-ink`. In a file it has a
-            background, within a page that of the page.
+            background, within a page that of the page. A graph that takes much longer than ten
+            seconds to lay out raises ValueError: `to_dot` has it still.
 
     Example:
         >>> import chainrule as cr

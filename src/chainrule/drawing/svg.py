@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import html
-import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from chainrule.drawing.diagram import Diagram, Edge, Node
-from chainrule.drawing.layered import BOX_GAP, ROW_GAP, Layout, Point, layered
+from chainrule.drawing.layered import ROW_GAP, Point, layered
 from chainrule.drawing.palette import plain_style, style
 from chainrule.drawing.ranks import mirrored
 from chainrule.drawing.text_width import text_width
 
 MARGIN = 12.0
 _HEAD = 7.0  # length of an arrow's head
+_LABEL_HEIGHT, _LABEL_GAP = 14.0, 22.0  # of a label, and from it to a box
 _NOTE_HEIGHT = 17.0
 _SMALLEST = 0.85  # a picture that is too wide shrinks to this, and then it scrolls
 
@@ -24,8 +24,25 @@ Direction = Literal["down", "up", "right"]
 DIRECTIONS = ("down", "up", "right")
 
 
-def arrange(diagram: Diagram, direction: Direction = "down") -> Layout:
-    """Where the boxes and arrows of a diagram lie.
+class Arrangement(NamedTuple):
+    """Where the boxes, arrows and labels of a diagram lie.
+
+    Attributes:
+        width, height: of the whole picture.
+        boxes: the middle of each box.
+        lines: of each arrow its pieces, before and after its label, as `Layout` has lines.
+        labels: the middle of each arrow's label; None where it has none.
+    """
+
+    width: float
+    height: float
+    boxes: list[Point]
+    lines: list[list[list[Point]]]
+    labels: list[Point | None]
+
+
+def arrange(diagram: Diagram, direction: Direction = "down") -> Arrangement:
+    """Where the boxes, arrows and labels of a diagram lie: labels keep apart as boxes do.
 
     Args:
         diagram: what is drawn.
@@ -35,28 +52,42 @@ def arrange(diagram: Diagram, direction: Direction = "down") -> Layout:
         ValueError: if the arrows form a circle.
     """
     numbers = {node.key: number for number, node in enumerate(diagram.nodes)}
-    edges = [(numbers[e.source], numbers[e.target]) for e in diagram.edges]
     sizes = [node.size for node in diagram.nodes]
     levels = [node.level for node in diagram.nodes]
+    edges: list[tuple[int, int]] = []
+    label_of: list[int | None] = []
+    for edge in diagram.edges:
+        source, target = numbers[edge.source], numbers[edge.target]
+        label_of.append(len(sizes) if edge.label else None)
+        if edge.label:
+            edges += [(source, len(sizes)), (len(sizes), target)]
+            sizes.append((text_width(edge.label, 11, True) + 6, _LABEL_HEIGHT))
+            levels.append(levels[target])
+        else:
+            edges.append((source, target))
     rows = None
     if any(levels):
         origins = [None if n.origin is None else numbers.get(n.origin) for n in diagram.nodes]
+        origins += [None] * (len(sizes) - len(origins))
         rows = mirrored(len(sizes), edges, levels, origins)
     groups = None if rows is None else levels
-    widest = max((text_width(e.label, 11, True) for e in diagram.edges), default=0.0)
-    across, along = max(BOX_GAP, widest * 1.4), ROW_GAP + (20 if widest else 0)
+    gap = ROW_GAP if len(sizes) == len(diagram.nodes) else _LABEL_GAP
     if direction == "right":
-        turned = [(height, width) for width, height in sizes]
-        found = layered(turned, edges, rows=rows, groups=groups, row_gap=max(ROW_GAP, widest + 24))
-        boxes = [(y, x) for x, y in found.boxes]
-        lines = [[(y, x) for x, y in line] for line in found.lines]
-        return Layout(found.height, found.width, boxes, lines, found.rows)
-    found = layered(sizes, edges, rows=rows, groups=groups, box_gap=across, row_gap=along)
-    if direction == "down":
-        return found
-    boxes = [(x, found.height - y) for x, y in found.boxes]
-    lines = [[(x, found.height - y) for x, y in line] for line in found.lines]
-    return found._replace(boxes=boxes, lines=lines)
+        sizes = [(height, width) for width, height in sizes]
+    found = layered(sizes, edges, rows=rows, groups=groups, row_gap=gap)
+
+    def turned(point: Point) -> Point:
+        x, y = point
+        return (y, x) if direction == "right" else (x, found.height - y if direction == "up" else y)
+
+    boxes = [turned(box) for box in found.boxes]
+    pieces = iter([turned(point) for point in line] for line in found.lines)
+    lines = [[next(pieces) for _ in range(1 if n is None else 2)] for n in label_of]
+    width, height = found.width, found.height
+    if direction == "right":
+        width, height = height, width
+    labels = [None if n is None else boxes[n] for n in label_of]
+    return Arrangement(width, height, boxes[: len(numbers)], lines, labels)
 
 
 def graph_svg(diagram: Diagram, *, direction: Direction = "down", plain: bool = False) -> str:
@@ -66,13 +97,13 @@ def graph_svg(diagram: Diagram, *, direction: Direction = "down", plain: bool = 
         diagram, direction: as of `arrange`.
         plain: without CSS variables, for programs that know none.
     """
-    layout = arrange(diagram, direction)
+    found = arrange(diagram, direction)
     parts = []
-    for edge, points in zip(diagram.edges, layout.lines, strict=True):
-        parts.append(_edge(edge, points, direction == "right"))
-    for node, place in zip(diagram.nodes, layout.boxes, strict=True):
+    for edge, pieces, label in zip(diagram.edges, found.lines, found.labels, strict=True):
+        parts.append(_edge(edge, pieces, label, direction == "right"))
+    for node, place in zip(diagram.nodes, found.boxes, strict=True):
         parts.append(_box(node, place))
-    return page(parts, layout.width, layout.height, diagram, plain)
+    return page(parts, found.width, found.height, diagram, plain)
 
 
 def page(
@@ -140,8 +171,9 @@ def _box(node: Node, place: Point) -> str:
     return "".join(parts) + "</g>"
 
 
-def _edge(edge: Edge, points: list[Point], sideways: bool) -> str:
+def _edge(edge: Edge, pieces: list[list[Point]], label_at: Point | None, sideways: bool) -> str:
     """An arrow, whose head lies at the last point."""
+    points = pieces[-1]
     along = 0 if sideways else 1
     (x, y), before = points[-1], points[-2]
     back = math.copysign(_HEAD, before[along] - points[-1][along])
@@ -152,14 +184,13 @@ def _edge(edge: Edge, points: list[Point], sideways: bool) -> str:
     else:
         base = (x, y + back)
         corners = ((x - half, y + back), (x + half, y + back))
-    path = smooth([*points[:-1], base], sideways)
+    path = "".join(smooth(p, sideways) for p in [*pieces[:-1], [*points[:-1], base]])
     head = "".join(f"L{a:.1f} {b:.1f}" for a, b in corners)
     kind = "cr-edge" + " cr-gradient" * edge.gradient + " cr-faint" * edge.faint
     label = ""
-    if edge.label:
-        at_x, at_y = _middle(points)
+    if label_at is not None:
         label = (
-            f'<text class="cr-number cr-halo" x="{at_x:.1f}" y="{at_y + 4:.1f}">'
+            f'<text class="cr-number" x="{label_at[0]:.1f}" y="{label_at[1] + 4:.1f}">'
             f"{escaped(edge.label)}</text>"
         )
     return (
@@ -191,10 +222,3 @@ def smooth(points: Sequence[Point], sideways: bool = False) -> str:
             )
         x, y = to_x, to_y
     return "".join(parts)
-
-
-def _middle(points: list[Point]) -> Point:
-    """The middle of the piece of a line that goes furthest across, or of its first one."""
-    pairs = list(itertools.pairwise(points))
-    start, end = max(pairs, key=lambda p: (abs(p[0][0] - p[1][0]), abs(p[0][1] - p[1][1])))
-    return (start[0] + end[0]) / 2, (start[1] + end[1]) / 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Tensor
+from chainrule.ops import ones_like
 
 Contribution = tuple[Tensor, int, Tensor]
 """(consumer, index, gradient): what reaches `consumer.inputs[index]` by way of that consumer."""
@@ -28,3 +30,14 @@ def contributions(
         if part is not None:
             found.append((consumer, index, part))
     return found
+
+
+def local_derivative(consumer: Tensor, index: int) -> float | None:
+    """The derivative of a consumer with respect to its input, where both are one number."""
+    if consumer.operation is None or not consumer.size == consumer.inputs[index].size == 1:
+        return None
+    if consumer.operation.name == "gradient_hook":  # which would be called once more
+        return None
+    with no_grad():
+        found = consumer.operation.bprop(consumer, index, ones_like(consumer))
+    return None if found is None else found.item()

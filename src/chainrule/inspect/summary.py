@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from chainrule.compiler.leftovers import nothing_left
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.values import LEAVES, Value, ValueGraph, root
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.backprop import backprop, with_ancestors
+from chainrule.graph.backprop import grad, with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.markup import printed, size_text
@@ -58,7 +59,7 @@ class Summary(NamedTuple):
 
     Attributes:
         layers: the layers that have parameters or compute something, in the order of their calls.
-        input_shape: shape of a batch.
+        input_shape: shape of a batch; of several inputs a tuple of theirs.
         parameters, trainable_parameters: number of parameter elements.
         edges, nodes: connections and neurons of all layers.
         forward_flops, backward_flops: floating-point operations for one row, without the loss and
@@ -69,7 +70,7 @@ class Summary(NamedTuple):
     """
 
     layers: tuple[LayerSummary, ...]
-    input_shape: tuple[int, ...]
+    input_shape: tuple[int, ...] | tuple[tuple[int, ...], ...]
     parameters: int
     trainable_parameters: int
     edges: float
@@ -98,7 +99,7 @@ class Summary(NamedTuple):
             table.add_row(row.path, row.layer, shape or "-", *map(_count, counts))
         frozen = self.parameters - self.trainable_parameters
         notes = [
-            f"input {' × '.join(map(str, self.input_shape))}, {_count(self.nodes)} neurons; "
+            f"input {_shapes_text(self.input_shape)}, {_count(self.nodes)} neurons; "
             "edges and FLOPs are those of one row",
             f"memory: parameters {size_text(self.parameter_bytes)}, activations that the backward "
             f"pass of a batch reads {size_text(self.activation_bytes)}",
@@ -114,16 +115,22 @@ class Summary(NamedTuple):
         return str(self)
 
 
+def _shapes_text(shape: Sequence[Any]) -> str:
+    if shape and isinstance(shape[0], tuple):
+        return " and ".join(map(_shapes_text, shape))
+    return " × ".join(map(str, shape))
+
+
 def _count(number: float) -> str:
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
 
 
 def summary(
     model: Module,
-    input_shape: Sequence[int],
+    input_shape: Sequence[int] | Sequence[Sequence[int]],
     *,
     batch_size: int = 64,
-    dtype: DTypeLike | None = None,
+    dtype: DTypeLike | Sequence[DTypeLike] | None = None,
 ) -> Summary:
     """The layers of a model: shapes, parameters, connections, FLOPs and memory.
 
@@ -132,16 +139,18 @@ def summary(
     The gradient of the first layer's input, which backpropagation leaves out, is not counted.
 
     Args:
-        model: takes one Tensor and returns one.
-        input_shape: shape of one row, without the axis of the batch.
+        model: what it returns has a floating Tensor among its leaves; of several, as in a tuple or
+            a dict, each has a gradient.
+        input_shape: shape of one row, without the axis of the batch; of several inputs a tuple of
+            such shapes.
         batch_size: rows in a batch, for shapes and memory.
-        dtype: dtype of the input; by default that of the model's first floating parameter or
-            buffer.
+        dtype: dtype of the input, or of each of several; by default that of the model's first
+            floating parameter or buffer.
 
     Raises:
         ShapeError, DTypeError: if the input does not fit the model; the message begins with the
             path of the layer.
-        TypeError: if the model does not return one floating Tensor.
+        TypeError: if the model takes another number of inputs, or returns no floating Tensor.
 
     One FLOP is one multiplication, addition or other function of numbers, so the product of an
     (m, k) and a (k, n) matrix costs 2 m n k.
@@ -166,33 +175,77 @@ def summary(
         memory: parameters 268 bytes, activations that the backward pass of a batch reads 3.07 kB
     """
     arguments.module("model", model)
-    shape = _checked_shape(input_shape, batch_size)
-    if dtype is None:
-        dtype = floating_dtype(model)
+    is_one = not _has_several(input_shape)
+    given = [input_shape] if is_one else input_shape
+    shapes = [_checked_shape(shape, batch_size) for shape in given]
+    inputs = placeholders_of(model, shapes, dtype)
     calls = _FirstCalls(model)
-    x = placeholder(shape, dtype, name="x")
     with model.in_mode(True), intercepted(model, calls.around):
         try:
             with nothing_left(model.modules()):
-                output = capture(model, x).outputs
+                output = capture(model, *inputs).outputs
         except DTypeError as error:
-            raise DTypeError(f"{error}. Here the input is {x.dtype}: pass its dtype=") from None
-        if not isinstance(output, Tensor) or output.dtype.kind != "f":
+            dtypes = " and ".join(str(x.dtype) for x in inputs)
+            raise DTypeError(f"{error}. Here the input is {dtypes}: pass its dtype=") from None
+        outputs = _floating(output)
+        if not outputs:
             raise TypeError(
-                "summary takes a model that returns one floating Tensor, this one returned "
-                f"{output!r}; wrap it in a Module that returns the output to train on"
+                "summary takes a model that returns a floating Tensor, or several, this one "
+                f"returned {output!r}; wrap it in a Module that returns the output to train on"
             )
-        graph = _training_graph(model, x, output)
-    return _counted(model, calls, graph, shape)
+        graph = _training_graph(model, inputs, outputs)
+    return _counted(model, calls, graph, len(outputs), shapes[0] if is_one else tuple(shapes))
 
 
-def _checked_shape(input_shape: Sequence[int], batch_size: int) -> tuple[int, ...]:
+def _has_several(shape: Any) -> bool:
+    """Whether these are the shapes of several inputs."""
+    return isinstance(shape, (tuple, list)) and any(isinstance(n, (tuple, list)) for n in shape)
+
+
+def placeholders_of(model: Module, shapes: Sequence[tuple[int, ...]], dtype: Any) -> list[Tensor]:
+    """The inputs of a model, of the dtypes that are given; else of that of its parameters.
+
+    Raises:
+        TypeError: if the model takes another number of them.
+        ValueError: if there are not as many dtypes.
+    """
+    takes_inputs(model, len(shapes))
+    dtypes = dtype if isinstance(dtype, (tuple, list)) else [dtype] * len(shapes)
+    if len(dtypes) != len(shapes):
+        raise ValueError(f"{len(shapes)} inputs have one dtype, or one each, got {dtype!r}")
+    floating = floating_dtype(model)
+    names = ["x"] if len(shapes) == 1 else [f"x{i}" for i in range(1, len(shapes) + 1)]
+    return [
+        placeholder(shape, floating if kind is None else kind, name=name)
+        for shape, kind, name in zip(shapes, dtypes, names, strict=True)
+    ]
+
+
+def takes_inputs(model: Module, count: int) -> None:
+    """Raise TypeError, with what to do, where a model does not take so many inputs."""
+    try:
+        inspect.signature(model.forward).bind(*[None] * count)
+    except TypeError as error:
+        raise TypeError(
+            f"{type(model).__name__} does not take {count} input{'s' * (count > 1)}: {error}; give "
+            "the shape of each, as ((784,), (10,)), or its data, or wrap it in a Module that knows "
+            "the others"
+        ) from None
+
+
+def _floating(output: Any) -> list[Tensor]:
+    """The Tensors of what a model returned that have gradients."""
+    return [part for part in leaves(output) if isinstance(part, Tensor) and part.dtype.kind == "f"]
+
+
+def _checked_shape(input_shape: Any, batch_size: int) -> tuple[int, ...]:
     lengths = list(input_shape) if isinstance(input_shape, (tuple, list)) else [None]
     for length in [*lengths, batch_size]:
         if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
             raise ShapeError(
                 "input_shape is the shape of one row, a tuple of positive whole numbers as "
-                f"(784,), and batch_size another; got {input_shape!r} and {batch_size!r}"
+                "(784,), or a tuple of several inputs' shapes, and batch_size another number; got "
+                f"{input_shape!r} and {batch_size!r}"
             )
     return (int(batch_size), *map(int, input_shape))
 
@@ -217,27 +270,35 @@ class _FirstCalls:
         return output
 
 
-def _training_graph(model: Module, x: Tensor, output: Tensor) -> CapturedGraph:
-    """(x, gradient of the output) -> (output, gradients of the parameters)."""
+def _training_graph(
+    model: Module, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
+) -> CapturedGraph:
+    """(inputs, gradients of the outputs) -> (outputs, gradients of the parameters)."""
 
-    def step(x: Tensor, grad_output: Tensor) -> tuple[Tensor, list[Tensor]]:
-        y = model(x)
+    def step(inputs: list[Tensor], grad_outputs: list[Tensor]) -> tuple[list[Tensor], Any]:
+        found = _floating(model(*inputs))
         trained = [p for p in model.parameters() if p.requires_grad]
-        if not trained or not y.requires_grad:
-            return y, []
-        grad_table = backprop(y, trained, grad_output)
-        return y, [grad_table[p.node()] for p in trained if p.node() in grad_table]
+        pairs = [(y, g) for y, g in zip(found, grad_outputs, strict=True) if y.requires_grad]
+        if not trained or not pairs:
+            return found, []
+        return found, grad([y for y, _ in pairs], trained, [g for _, g in pairs])
 
     with nothing_left(model.modules()):
-        return capture(step, x, placeholder(output.shape, output.dtype))
+        places = [placeholder(output.shape, output.dtype) for output in outputs]
+        return capture(step, list(inputs), places)
 
 
 def _counted(
-    model: Module, calls: _FirstCalls, graph: CapturedGraph, shape: tuple[int, ...]
+    model: Module,
+    calls: _FirstCalls,
+    graph: CapturedGraph,
+    outputs: int,
+    shape: tuple[int, ...] | tuple[tuple[int, ...], ...],
 ) -> Summary:
+    """The numbers of a step whose first `outputs` outputs are those of the model."""
     simplified = simplify(graph)
-    # The forward pass computes the output, and updates such as those of running statistics.
-    forward = with_ancestors([simplified.outputs[0], *simplified.updates.values()])
+    # The forward pass computes the outputs, and updates such as those of running statistics.
+    forward = with_ancestors([*simplified.outputs[:outputs], *simplified.updates.values()])
     forward_flops: dict[str, int] = defaultdict(int)
     backward_flops: dict[str, int] = defaultdict(int)
     edges: dict[str, int] = defaultdict(int)
@@ -251,7 +312,7 @@ def _counted(
     activation_bytes: dict[str, int] = defaultdict(int)
     for value in _read_backward(simplified, forward):
         activation_bytes[value.node.path] += value.nbytes
-    rows = shape[0]
+    rows = shape[0] if isinstance(shape[0], int) else shape[0][0]
     counted: set[Any] = set()
     layers = []
     for module, path in _in_order(calls):

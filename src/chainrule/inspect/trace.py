@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect.arrays import as_json, number
+from chainrule.inspect.contributions import local_derivative
 from chainrule.inspect.formulas import Formulas
 from chainrule.inspect.found_layers import FoundLayer, find_layers
 from chainrule.inspect.letters import Form, Formula, Letters
@@ -101,7 +102,12 @@ def _nodes(
                 "value": as_json(node.numpy()),
                 "gradient": None if grad is None else as_json(grad.numpy()),
                 "contributions": [
-                    {"consumer": ids[consumer], "index": index, "value": as_json(part.numpy())}
+                    {
+                        "consumer": ids[consumer],
+                        "index": index,
+                        "value": as_json(part.numpy()),
+                        "derivative": _derivative(consumer, index),
+                    }
                     for consumer, index, part in parts
                 ],
                 "formula": _formula(formulas.forward.get(node) or formulas.name(node)),
@@ -109,6 +115,11 @@ def _nodes(
             }
         )
     return nodes
+
+
+def _derivative(consumer: Tensor, index: int) -> float | str | None:
+    found = local_derivative(consumer, index)
+    return None if found is None else number(found)
 
 
 def _roles(step: Step, found: list[FoundLayer]) -> dict[Tensor, str]:

@@ -14,7 +14,7 @@ from chainrule.graph.operation import operation_name
 from chainrule.graph.printing import as_text
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.arrays import from_json
-from chainrule.inspect.contributions import contributions
+from chainrule.inspect.contributions import contributions, local_derivative
 from chainrule.inspect.explanation import Explanation
 
 
@@ -27,6 +27,7 @@ class Part(NamedTuple):
         input: which input of the consumer the variable is, from 0.
         above: the gradient of the consumer; None for a large array of a trace.
         value: that times the local derivative, as `Operation.bprop` gives it; likewise.
+        derivative: the local derivative, where the variable and the consumer are one number each.
     """
 
     consumer: str
@@ -34,6 +35,7 @@ class Part(NamedTuple):
     input: int
     above: Array | None
     value: Array | None
+    derivative: float | None = None
 
 
 class Visit(NamedTuple):
@@ -70,9 +72,10 @@ class Visit(NamedTuple):
         """The gradient of a number: 24 = 12·1 from y + 6·2 from z."""
         terms = []
         for part in self.parts:
-            above, value = _number(part.above), _number(part.value)
-            local = "" if not above else f"{_short(above)}·{_factor(value / above)}"
-            terms.append(f"{local or _short(value)} from {part.consumer}")
+            term = _short(_number(part.value))
+            if part.derivative is not None:
+                term = f"{_short(_number(part.above))}·{_factor(part.derivative)}"
+            terms.append(f"{term} from {part.consumer}")
         total = _short(_number(self.gradient))
         return f"{total} = {' + '.join(terms)}" if terms else total
 
@@ -166,6 +169,7 @@ def _visits_of_graph(z: Tensor) -> Iterator[Visit]:
                 index,
                 grad_table[consumer].numpy(),
                 part.numpy(),
+                local_derivative(consumer, index),
             )
             for consumer, index, part in found
         ]
@@ -187,7 +191,10 @@ def _visits_of_trace(trace: dict[str, Any]) -> Iterator[Visit]:
             consumer = nodes[part["consumer"]]
             above = from_json(consumer["gradient"])
             value = from_json(part["value"])
-            parts.append(Part(name(consumer), consumer["operation"], part["index"], above, value))
+            derivative = part["derivative"]
+            local = None if derivative is None else float(derivative)  # of "NaN" and "Infinity" too
+            found = name(consumer), consumer["operation"], part["index"], above, value, local
+            parts.append(Part(*found))
         gradient = from_json(node["gradient"])
         yield Visit(name(node), node["operation"] or "", tuple(parts), gradient, None)
 
@@ -197,11 +204,11 @@ def _number(array: Array | None) -> float:
 
 
 def _short(number: float) -> str:
-    return f"{number:.6g}"
+    return f"{number + 0.0:.6g}"  # of -0.0 that is 0
 
 
 def _factor(number: float) -> str:
-    return f"({number:.6g})" if number < 0 else f"{number:.6g}"
+    return f"({_short(number)})" if number < 0 else _short(number)
 
 
 def _block(source: str, array: Array | None) -> list[str]:

@@ -193,10 +193,10 @@ def _curves(model: Measured) -> list[str]:
     charts = []
     for name, label in _CURVES.items():
         values = np.array(epochs.get(name, ()), float)
-        if np.isfinite(values).any():
+        if np.isfinite(values).sum() > 1:  # one epoch has no curve
             series = {label: (np.arange(1, len(values) + 1), values)}
             charts.append(line_chart(series, title=label, x="epoch", y=label))
-    return [_note(f"{note}."), _charts(charts)]
+    return [_note(f"{note}."), *([_charts(charts)] if charts else [])]
 
 
 def _classes(model: Measured, classes: Classes, table: Any, target: Any) -> list[str]:

@@ -282,15 +282,23 @@ class _Judge:
     def _forms(self) -> Forms:
         """Which way the arrays lie, by those of which the shape tells it."""
         votes: dict[str, set[bool]] = {"batch": set(), "weights": set()}
+        weak: set[bool] = set()  # a matrix of one row may have been written as a column
         for quantity, mine in self.raw.items():
             ours = self.net.numbers[quantity].shape
-            if len(ours) == 2 and ours[0] != ours[1] and 1 not in ours:
+            if len(ours) == 2 and ours[0] != ours[1] and mine.shape in (ours, ours[::-1]):
                 side = "batch" if quantity.kind in ROWS else "weights"
-                if mine.shape in (ours, ours[::-1]):
+                if 1 not in ours:
                     votes[side].add(mine.shape != ours)
+                elif side == "weights":
+                    weak.add(mine.shape != ours)
         forms = {side: seen == {True} for side, seen in votes.items()}
         if not votes["weights"]:
-            forms["weights"] = self.net.inputs_first
+            usual = self.net.inputs_first
+            ways = [not usual, usual] if weak == {not usual} else [usual]
+            matrices = [q for q in self.raw if q.kind in ("dW", "W")]
+            forms["weights"] = max(
+                ways, key=lambda way: sum(self._is_right(q, {"weights": way}) for q in matrices)
+            )
         if votes["batch"]:
             return forms
         both = [{**forms, "batch": columns} for columns in (False, True)]
@@ -411,7 +419,7 @@ class _Judge:
     def _own_slips(self, first: Quantity) -> Iterator[str]:
         """The slips at the first wrong quantity itself, the likeliest first."""
         mine, ours = self.raw[first], self._ours(first, self.raw[first])
-        tried = list(slips(self.net, dict(self.net.numbers), first))
+        tried = self._tried(first)
         exact = [t for t in tried if self._agree(first, t.value)]
         yield from self._likeliest(first, exact)
         named = factors(self.net, first.kind)
@@ -428,6 +436,12 @@ class _Judge:
             yield from self._updated(first, tried)
         if k is not None and mine.size > 1:
             yield f"yours is {k:.6g} times ours"
+
+    def _tried(self, quantity: Quantity) -> list[Slip]:
+        """The slips that make a difference: a missing g' makes none where g is the identity."""
+        ours, least = self.net.numbers[quantity], min(self.rtol, 1e-4)
+        tried = slips(self.net, dict(self.net.numbers), quantity)
+        return [t for t in tried if not close(t.value, ours, least)]
 
     def _likeliest(self, first: Quantity, exact: list[Slip]) -> list[str]:
         """The slips that explain most of the quantities after the first wrong one first."""
@@ -463,7 +477,7 @@ class _Judge:
             if quantity in self.raw:
                 continue
             ours = self.net.numbers[quantity]
-            tried = list(slips(self.net, dict(self.net.numbers), quantity))
+            tried = self._tried(quantity)
             tried += [Slip(t, k * ours) for k, t in factors(self.net, quantity.kind)]
             for slip in tried:
                 if slip.value.shape == ours.shape and self._leads(quantity, slip, first):

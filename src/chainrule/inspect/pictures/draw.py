@@ -19,13 +19,14 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.checked_trace import checked
+from chainrule.inspect.contributions import local_derivative
 from chainrule.inspect.pictures.folding import folded_diagram
 from chainrule.inspect.pictures.found_nodes import GraphNode, nodes_of
 from chainrule.inspect.pictures.modules import (
     batch_of,
     captured_module,
-    is_shape,
     kinds_of_module,
+    shapes_of,
     trace_of_module,
     values_of,
 )
@@ -36,7 +37,6 @@ from chainrule.inspect.pictures.plans import plan_diagram
 from chainrule.inspect.pictures.steps import kinds_of_trace, nodes_of_trace
 from chainrule.inspect.pictures.variables import variables_diagram
 from chainrule.nn.module import Module
-from chainrule.ops import ones_like
 from chainrule.trees import leaves
 
 MOST_OPERATIONS = 300
@@ -72,7 +72,8 @@ def draw(
             `chainrule.explain` returns, or its trace; or the `Plan` of a step, as
             `trainer.backend.last_step.plan`, with its instructions and buffers.
         data: of a Module the shape of a row, as of `chainrule.summary`, or a batch of data; of a
-            CapturedGraph its inputs, for `values`. Several inputs are a tuple.
+            CapturedGraph its inputs, for `values`. Several inputs are a tuple, of shapes as
+            ((784,), (10,)) or of batches.
         values: whether boxes show values: small arrays whole, of large ones the range and the mean.
             Parameters of a step show their new ones too, after an arrow.
         gradients: whether boxes show the gradient of the result, a scalar, with respect to them.
@@ -243,7 +244,7 @@ def _neurons(
         gradients=False,
         row=row,
         has_loss=False,
-        has_data=not is_shape(data),
+        has_data=not shapes_of(data),
     )
 
 
@@ -262,7 +263,7 @@ def _of_trace(trace: Mapping[str, Any], by_layer: bool) -> _Found:
 
 def _of_graph(what: CapturedGraph | Module, data: Any, values: bool, gradients: bool) -> _Found:
     _check_no_gradients(gradients)
-    if values and (data is None or is_shape(data)):
+    if values and (data is None or shapes_of(data)):
         raise ValueError("values=True needs data: pass the inputs as the second argument")
     graph = captured_module(what, data) if isinstance(what, Module) else what
     kinds = kinds_of_module(what) if isinstance(what, Module) else {}
@@ -356,11 +357,9 @@ def _derivatives(found: _Found) -> dict[tuple[str, int], str]:
             "derivatives=True writes numbers beside the arrows of a graph of scalars: pass a "
             "Tensor that has a value, all of whose ancestors are scalars"
         )
-    with no_grad():
-        for tensor, node in zip(found.tensors, found.nodes, strict=True):
-            for index in range(len(node.inputs)):
-                if tensor.operation is not None:
-                    d = tensor.operation.bprop(tensor, index, ones_like(tensor))
-                    if d is not None:
-                        labels[node.key, index] = number_text(d.item())
+    for tensor, node in zip(found.tensors, found.nodes, strict=True):
+        for index in range(len(node.inputs)):
+            d = local_derivative(tensor, index)
+            if d is not None:
+                labels[node.key, index] = number_text(d)
     return labels

@@ -64,18 +64,19 @@ def folded_diagram(
         notes: below the picture.
     """
     runs = _runs(nodes, opened)
-    counted = _counted(nodes)
+    counters = {node.key for node in nodes if node.is_counter}
     boxes: list[Node] = []
     box_of: dict[str, str] = {}
+    layers: set[str] = set()
     for number, run in enumerate(runs):
         if run.folded:
             key = f"layer-{number}" if run.path else f"operations-{number}"
             key = UPDATE if run.path == UPDATE else key
             last = run.nodes[-1]
             box_of |= {node.key: key for node in run.nodes}
-            # Dropout that drops nothing counts its random numbers, and nothing reads them.
-            if not run.path or not counted.issuperset(node.key for node in run.nodes):
-                boxes.append(_box(key, run, kinds, nodes, values, gradients))
+            boxes.append(_box(key, run, kinds, nodes, values, gradients))
+            if run.path:
+                layers.add(key)
         else:
             for last in run.nodes:
                 box_of[last.key] = last.key
@@ -83,15 +84,18 @@ def folded_diagram(
     boxes = _with_leaves(nodes, boxes, box_of, values, gradients)
     level = {box.key: box.level for box in boxes}
     origins = _origins(nodes, box_of)
-    arrows: dict[tuple[str, str], Edge] = {}
+    arrows: dict[tuple[str, str, int], Edge] = {}
     # A layer's parameters are inside of it: what else reads them gets no arrow.
     inside = {node.key for node in nodes if node.operation is None and node.key != box_of[node.key]}
-    inside |= counted
     for node in nodes:
         target = box_of[node.key]
-        for source in (box_of[i] for i in node.inputs if i not in inside):
-            if source != target:
-                arrows[source, target] = Edge(
+        for number, i in enumerate(node.inputs):
+            source = box_of[i]
+            is_alone = source == i and target == node.key  # each of its inputs has an arrow
+            # Layers are not joined by the counter of random numbers that one hands to the next.
+            is_counted = i in counters and source in layers and target in layers
+            if source != target and i not in inside and not is_counted:
+                arrows[source, target, number if is_alone else 0] = Edge(
                     source,
                     target,
                     gradient=level[source] % 2 == 1,
@@ -101,9 +105,13 @@ def folded_diagram(
     for key, box_key in box_of.items():
         if key != box_key:
             held.setdefault(box_key, []).append(key)
+    # Dropout that drops nothing counts its random numbers alone.
+    idle = {key for key in layers if all(k in counters or k in inside for k in held[key])}
+    idle.difference_update(key for ends in arrows for key in ends[:2])
     boxes = [
         box._replace(origin=origins.get(box.key), holds=tuple(held.get(box.key, ())))
         for box in boxes
+        if box.key not in idle
     ]
     return Diagram(tuple(boxes), tuple(arrows.values()), title, tuple(notes))
 
@@ -239,6 +247,7 @@ def _with_leaves(
             if node.key in box_of:
                 readers.setdefault(source, []).append(box_of[node.key])
     folded = {box for key, box in box_of.items() if key != box}
+    alone = set(box_of.values()) - folded
     leaves = []
     for node in nodes:
         if node.operation is not None:
@@ -246,23 +255,13 @@ def _with_leaves(
         # A State that is updated lies with what computes its new value.
         computed = [box_of[i] for i in node.inputs]
         first = next(iter(readers.get(node.key) or computed), None)
-        if not node.is_given and first in folded and first is not None:
+        is_read_alone = any(box in alone for box in readers.get(node.key, ()))
+        if not node.is_given and not is_read_alone and first in folded and first is not None:
             box_of[node.key] = first
         else:
             box_of[node.key] = node.key
             leaves.append(_single(node, values, gradients))
     return leaves + boxes
-
-
-def _counted(nodes: Sequence[GraphNode]) -> set[str]:
-    """What is computed from neither data nor parameters, as the counter of random numbers is."""
-    found: set[str] = set()
-    for node in nodes:
-        if node.is_given or node.level or node.family == "parameter":
-            continue
-        if node.operation is None or all(i in found for i in node.inputs):
-            found.add(node.key)
-    return {node.key for node in nodes if node.key in found and node.operation is not None}
 
 
 def _origins(nodes: Sequence[GraphNode], box_of: Mapping[str, str]) -> dict[str, str]:

@@ -31,6 +31,7 @@ class GraphNode(NamedTuple):
         value, gradient: its numbers where the picture shows them.
         is_given: whether it comes from outside, as a batch of data.
         updated: of a parameter its value after the step, where the picture shows it.
+        is_counter: whether it counts the random numbers that were drawn.
     """
 
     key: str
@@ -47,6 +48,7 @@ class GraphNode(NamedTuple):
     gradient: Numbers | None = None
     is_given: bool = False
     updated: Numbers | None = None
+    is_counter: bool = False
 
     @property
     def is_constant(self) -> bool:
@@ -131,6 +133,7 @@ def nodes_of(
     keys = {tensor: str(number) for number, tensor in enumerate(tensors)}
     given, kept = set(inputs), set(outputs)
     levels = _levels(tensors, keys, kept)
+    counters: set[Tensor] = set()
     found = []
     for tensor in tensors:
         name = tensor.name
@@ -142,6 +145,8 @@ def nodes_of(
         if value is None and is_leaf and not name and tensor.value is not None:
             value = tensor.value  # a constant is called by its number
         gradient = gradients.get(tensor)
+        if _is_counter(tensor, counters):
+            counters.add(tensor)
         found.append(
             GraphNode(
                 keys[tensor],
@@ -157,6 +162,7 @@ def nodes_of(
                 None if value is None else numbers_of(value),
                 None if gradient is None else numbers_of(gradient),
                 tensor in given or (is_leaf and tensor.state is None and name is not None),
+                is_counter=tensor in counters,
             )
         )
     last = max(levels.values(), default=0)
@@ -176,6 +182,13 @@ def nodes_of(
             )
         )
     return found
+
+
+def _is_counter(tensor: Tensor, counters: set[Tensor]) -> bool:
+    """Whether it is the state of a generator of random numbers, or counts on from one."""
+    if tensor.operation is not None:
+        return tensor.operation.name == "add" and tensor.inputs[0] in counters
+    return tensor.state is not None and tensor.state.name == "generator" and tensor.dtype == "u8"
 
 
 def _family_of(tensor: Tensor, level: int, *, is_leaf: bool, is_given: bool) -> str:

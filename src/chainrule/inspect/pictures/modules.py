@@ -11,9 +11,10 @@ import numpy as np
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.compiler.leftovers import nothing_left
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.tensor import Array, Tensor, placeholder
+from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.letters import letters_of
 from chainrule.inspect.step import run_step
+from chainrule.inspect.summary import placeholders_of, takes_inputs
 from chainrule.inspect.trace import trace_of
 from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.module import Module
@@ -27,25 +28,23 @@ def captured_module(model: Module, data: Any) -> CapturedGraph:
 
     Args:
         model: the module.
-        data: the shape of a row, as in `summary`; or a batch: an array, or a tuple of the arrays
-            that the model takes.
+        data: the shape of a row, or a tuple of those of several inputs, as in `summary`; or a
+            batch: an array, or a tuple of the arrays that the model takes.
 
     Raises:
-        TypeError: if there is no `data`.
+        TypeError: if there is no `data`, or the model takes another number of inputs.
         ShapeError, DTypeError: if the data does not fit the model.
     """
     _check_given(data)
-    if is_shape(data):
-        x = placeholder((_ROWS, *map(int, data)), floating_dtype(model), name="x")
-        with nothing_left(model.modules()), _of_a_shape(x.dtype):
-            return capture(model, x)
-    arguments = [part if isinstance(part, Tensor) else np.asarray(part) for part in batch_of(data)]
-    names = ["x"] if len(arguments) == 1 else [f"x{i}" for i in range(1, len(arguments) + 1)]
-    places = [
-        placeholder(part.shape, part.dtype, name=name)
-        for part, name in zip(arguments, names, strict=True)
-    ]
-    with nothing_left(model.modules()):
+    shapes = shapes_of(data)
+    if shapes:
+        batches = [(_ROWS, *shape) for shape in shapes]
+        places = placeholders_of(model, batches, None)
+    else:
+        given = batch_of(data)
+        arrays = [part if isinstance(part, Tensor) else np.asarray(part) for part in given]
+        places = placeholders_of(model, [a.shape for a in arrays], [a.dtype for a in arrays])
+    with nothing_left(model.modules()), _of_a_shape(places[0].dtype) if shapes else nullcontext():
         return capture(model, *places)
 
 
@@ -59,7 +58,7 @@ def _check_given(data: Any) -> None:
         raise TypeError(
             f"data is the shape of a row, a tuple as (784,), or a batch of data; got {data!r}"
         )
-    if is_shape(data) and any(length < 1 for length in data):
+    if any(length < 1 for shape in shapes_of(data) for length in shape):
         raise ShapeError(f"the shape of a row has positive numbers, got {tuple(data)}")
 
 
@@ -84,11 +83,15 @@ def trace_of_module(model: Module, data: Any) -> dict[str, Any]:
         TypeError: if there is no `data`.
     """
     _check_given(data)
+    shapes, dtype = shapes_of(data), floating_dtype(model)
     x = data
-    if is_shape(data):
-        x = np.zeros((2, *map(int, data)), floating_dtype(model))  # one row has no batch statistics
-    with _of_a_shape(x.dtype) if is_shape(data) else nullcontext():
-        step = run_step(model, x, np.zeros(len(x)), _sum_of_outputs, None, 0, is_training=False)
+    if shapes:
+        takes_inputs(model, len(shapes))
+        zeros = [np.zeros((2, *shape), dtype) for shape in shapes]  # one row has no statistics
+        x = zeros[0] if len(zeros) == 1 else tuple(zeros)
+    rows = len(batch_of(x)[0])
+    with _of_a_shape(dtype) if shapes else nullcontext():
+        step = run_step(model, x, np.zeros(rows), _sum_of_outputs, None, 0, is_training=False)
     letters, form = letters_of("boulder", None)
     return trace_of(step, model, _sum_of_outputs, None, "boulder", letters, form)
 
@@ -97,7 +100,14 @@ def _sum_of_outputs(output: Any, target: Tensor) -> Tensor:
     return cast(Tensor, sum(part.sum() for part in leaves(output)))
 
 
-def is_shape(data: Any) -> bool:
+def shapes_of(data: Any) -> list[tuple[int, ...]]:
+    """The shapes of a row, one for each input, that stand for data; none if these are data."""
+    if isinstance(data, tuple) and data and all(isinstance(part, tuple) for part in data):
+        return [tuple(map(int, part)) for part in data] if all(map(_is_shape, data)) else []
+    return [tuple(map(int, data))] if _is_shape(data) else []
+
+
+def _is_shape(data: Any) -> bool:
     """Whether data are the shape of a row: whole numbers in a tuple or a list."""
     return (
         isinstance(data, (tuple, list))

@@ -16,6 +16,7 @@ from chainrule.inspect.arrays import corner_from_json, from_json
 from chainrule.inspect.letters import SIGNS, Letters, letters_of
 from chainrule.inspect.pictures.numbers import number_text
 from chainrule.inspect.pictures.steps import name_of_loss
+from chainrule.nn.layers import activations
 
 MOST_NEURONS = 16
 """Of a wider layer the first neurons are drawn, and dots stand for the others."""
@@ -25,6 +26,9 @@ _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _MASKS = ("Dropout", "AlphaDropout")
 _SCALES = ("Standardize", "Unstandardize", "MinMaxScale", "Center")
+_ACTIVATIONS = frozenset(
+    kind for kind, found in vars(activations).items() if isinstance(found, type)
+)
 _PASSED = ("Flatten", "Identity", "Unflatten", *_SCALES, *_MASKS)
 
 
@@ -57,7 +61,7 @@ class _Held:
 
 def fully_connected(trace: Mapping[str, Any]) -> bool:
     """Whether all layers of a trace are columns of neurons, each of which takes the one before."""
-    return _fault(trace) is None
+    return _fault(_without_hooks(trace)) is None
 
 
 def widest(trace: Mapping[str, Any]) -> int:
@@ -87,6 +91,7 @@ def neurons_network(
     Raises:
         ValueError: if a layer is not fully connected, or the row does not exist.
     """
+    trace = _without_hooks(trace)
     fault = _fault(trace)
     if fault is not None:
         raise ValueError(f'level="neurons" {fault}; draw it with level="layers"')
@@ -131,6 +136,44 @@ def neurons_network(
         )
     title = trace["title"] if has_loss else f"{trace['model']}, neurons"
     return Network(tuple(columns), title, tuple(notes))
+
+
+def _without_hooks(trace: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A trace in which nothing stands for the hooks of gradients: they pass values on as they are.
+
+    An activation after a hook belongs to the layer before it.
+    """
+    passed: dict[int, int] = {}
+    for node in trace["nodes"]:
+        if node["operation"] == "gradient_hook":
+            (source,) = node["inputs"]
+            passed[node["id"]] = passed.get(source, source)
+    if not passed:
+        return trace
+
+    def source_of(number: Any) -> Any:
+        return passed.get(number, number)
+
+    letters, _ = letters_of(trace["letters"], None)
+    names: dict[int, str] = {}
+    layers: list[dict[str, Any]] = []
+    for layer in trace["layers"]:
+        layer = {**layer, "output": source_of(layer["output"]), "input": source_of(layer["input"])}
+        before = layers[-1] if layers else {"sizes": None, "activation": None}
+        is_alone = before["sizes"] is not None and before["activation"] is None
+        is_plain = layer["kind"] in _ACTIVATIONS and not layer["parameters"]
+        if is_alone and is_plain and layer["input"] == before["output"]:
+            layers[-1] = {**before, "activation": layer["kind"], "output": layer["output"]}
+            number = sum(layer["sizes"] is not None for layer in layers)
+            names[layer["output"]] = letters.at(letters.activation, number).text
+        else:
+            layers.append(layer)
+    nodes = [
+        {**n, "inputs": list(map(source_of, n["inputs"])), "name": names.get(n["id"], n["name"])}
+        for n in trace["nodes"]
+    ]
+    outputs = list(map(source_of, trace["outputs"]))
+    return {**trace, "layers": layers, "nodes": nodes, "outputs": outputs}
 
 
 def _without_value(node: Mapping[str, Any]) -> dict[str, Any]:
