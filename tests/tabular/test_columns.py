@@ -202,12 +202,14 @@ def test_times_and_durations_are_read_from_text():
         Columns.fit({"x": [1.5, 2.5]}).transform({"x": ["12:30"]})
 
 
-@pytest.mark.parametrize("odd", ["2:1", "10:60", "noon", "1 day, 3", "12:30:61"])
+@pytest.mark.parametrize("odd", ["2:1", "10:60", "13:00 PM", "noon", "1 day, 3", "12:30:61"])
 def test_a_column_of_times_with_anything_else_stays_text(odd):
     times = [f"{hour}:{minute:02}" for hour in range(24) for minute in (0, 7)]
     rows = [*range(len(times) + 1)]
     assert "text of times, in hours" in str(Columns.fit({"x": times}))
     assert "text of durations, in days" in str(Columns.fit({"x": [*times, "24:00"], "y": rows}))
+    halves = pd.to_datetime(times, format="%H:%M").strftime("%I:%M %p")
+    assert Columns.fit({"x": [*halves]}) == Columns.fit({"x": times})
     assert "text: nearly every value differs" in str(Columns.fit({"x": [*times, odd], "y": rows}))
 
 

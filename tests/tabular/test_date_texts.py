@@ -43,6 +43,16 @@ def numbers(columns, values):
         ("%d. %B %Y", ""),
         ("%b %d, %Y", ""),
         ("%B %d %Y %H:%M:%S", ""),
+        ("%Y-%b-%d", ""),
+        ("%a, %d %b %Y %H:%M:%S GMT", ""),
+        ("%A, %B %d, %Y", ""),
+        ("%a %b %d %H:%M:%S %Y", ""),
+        ("%d/%b/%Y:%H:%M:%S +0000", ""),
+        ("%d.%m.%y", ", day first"),
+        ("%m/%d/%y %I:%M %p", ", month first"),
+        ("%d/%m/%y", ", day first"),
+        ("%B %Y", ""),
+        ("%Y-%m", ""),
     ],
 )
 def test_texts_of_dates_are_the_dates_that_pandas_wrote(form, order):
@@ -82,8 +92,8 @@ def test_which_part_is_the_month_is_never_guessed():
 @pytest.mark.parametrize(
     "odd",
     [
-        "31/02/2020", "12/31/20", "2020-13-01", "1.2.3", "12:30", "31.12.2020 25:00", "May 2020",
-        "31 Foo 2020", "13/13/2020", "12/31/2020 13:00 PM", "1/2-2020", "2020-01", "３１.12.2020",
+        "31/02/2020", "12-31-20", "2020-13-01", "1.2.3", "12:30", "31.12.2020 25:00", "1.2.10",
+        "31 Foo 2020", "13/13/2020", "12/31/2020 13:00 PM", "1/2-2020", "4711-05", "３１.12.2020",
     ],
 )  # fmt: skip
 def test_a_column_with_anything_else_stays_text(odd):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import cells as texts
-from chainrule.tabular.date_texts import ORDERS, Order, moment, moments
+from chainrule.tabular.date_texts import ORDERS, Order, hour_of, moment, moments
 
 Form: TypeAlias = Literal["numbers", "text", "dates"]
 
@@ -30,7 +30,7 @@ Meaning: TypeAlias = Literal["text", "numbers", "booleans", "dates"]
 
 _QUANTITY = re.compile(  # of time, as "18:30", "3 days" or pandas' "-1 days +23:59:00"
     r"(?:([-+]?[0-9]{1,9}) days?(?:$|,? \+?(?=[0-9])))?"
-    r"(?:([0-9]{1,9}):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,9}))?)?)?"
+    r"(?:([0-9]{1,9}):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,9}))?)?(?: ?([AaPp])[Mm])?)?"
 )
 _DIGITS = re.compile(r"[-+]?[0-9]{1,400}")
 _DAY = 86_400_000_000
@@ -451,12 +451,15 @@ def _quantity(text: str, wanted: str | None) -> float | None:
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or not match[0]:
         return None
-    days, hour, minute, second, fraction = (part or "0" for part in match.groups())
+    days, hour, minute, second, fraction, _ = (part or "0" for part in match.groups())
     micro = int(fraction.ljust(6, "0")[:6])
     try:
         if wanted == "times":
-            time = datetime.time(int(hour), int(minute), int(second), micro)
+            of_day = hour_of(int(hour), match[6])
+            time = datetime.time(of_day, int(minute), int(second), micro)
             return None if match[1] else _hours(time)
+        if match[6]:
+            return None
         of_clock = datetime.timedelta(0, int(second), micro, 0, int(minute), int(hour))
         return _days(datetime.timedelta(int(days)) + of_clock)
     except (ValueError, OverflowError):  # no such time, or too long

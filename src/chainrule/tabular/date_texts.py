@@ -2,7 +2,8 @@
 
 A date has one reading where the year comes first (2026-12-31, 2026/12/31), where the month has a
 name (31 Dec 2026), and between points (31.12.2026), where the day comes first. Of 01/02/2026 there
-are two: the other texts of its column tell which one is meant.
+are two: the other texts of its column tell which one is meant. A year of two digits stands last. A
+month without a day is its first one.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ _ISO = re.compile(
     rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[T ]{_ISO_TIME}(?= ?{_OFFSET}$|Z?$))?)(?:Z| ?{_OFFSET})?"
 )
 _TIME = (
-    r"(?:(?:,? |T)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
+    r"(?:(?:,? |T|:)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
     r"(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?)?"
-    rf"(?: ?(?P<half>[ap])m)?(?:Z| ?{_OFFSET})?)?"
+    rf"(?: ?(?P<half>[ap])m)?(?:Z| ?(?:UTC|GMT|{_OFFSET}))?)?"
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
     r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
     r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
+_WEEKDAY = r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?,? )?"
 _DAY, _YEAR = r"(?P<day>[0-9]{1,2})", r"(?P<year>[0-9]{4})"
 
 
@@ -43,12 +45,17 @@ def _form(date: str) -> re.Pattern[str]:
 
 _WITH_ONE_READING = (
     _form(rf"{_YEAR}(?P<sign>[-/.])(?P<month>[0-9]{{1,2}})(?P=sign){_DAY}"),
-    _form(rf"{_DAY}(?P<sign>[-/ ]?){_MONTH}(?P=sign)(?P<year>[0-9]{{4}}|[0-9]{{2}})"),
-    _form(rf"{_DAY}(?:st|nd|rd|th|\.)? {_MONTH}[.,]? {_YEAR}"),
-    _form(rf"{_MONTH}\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"),
+    _form(rf"{_YEAR}(?P<sign>[-/ ]){_MONTH}(?P=sign){_DAY}"),
+    _form(rf"{_WEEKDAY}{_DAY}(?P<sign>[-/ ]?){_MONTH}(?P=sign)(?P<year>[0-9]{{4}}|[0-9]{{2}})"),
+    _form(rf"{_WEEKDAY}{_DAY}(?:st|nd|rd|th|\.)? {_MONTH}[.,]? {_YEAR}"),
+    _form(rf"{_WEEKDAY}{_MONTH}\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"),
+    re.compile(rf"{_WEEKDAY}{_MONTH} {{1,2}}{_DAY}{_TIME} {_YEAR}", re.IGNORECASE),  # of ctime
+    re.compile(r"(?P<year>1[89][0-9]{2}|2[01][0-9]{2})[-/](?P<month>0[1-9]|1[0-2])"),
+    re.compile(rf"{_MONTH}[-/ ]{_YEAR}", re.IGNORECASE),
 )
 _WITH_TWO_READINGS = _form(
-    rf"(?P<first>[0-9]{{1,2}})(?P<sign>[-/.])(?P<then>[0-9]{{1,2}})(?P=sign){_YEAR}"
+    r"(?P<first>[0-9]{1,2})(?P<sign>[-/.])(?P<then>[0-9]{1,2})(?P=sign)"
+    r"(?P<year>[0-9]{4}|[0-9]{2})"
 )
 
 
@@ -107,6 +114,8 @@ def _in_order(readings: _Readings, order: Order) -> int | None:
 def _readings(text: str) -> _Readings:
     text = text.strip()
     if match := _WITH_TWO_READINGS.fullmatch(text):
+        if len(match["year"]) == 2 and not _may_end_in_two_digits(match):
+            return None, None
         first, second = int(match["first"]), int(match["then"])
         day_first = _micros(match, first, second)
         return day_first, None if match["sign"] == "." else _micros(match, second, first)
@@ -120,9 +129,30 @@ def _readings(text: str) -> _Readings:
         if match := form.fullmatch(text):
             name = match["month"][:3].lower()
             month = _MONTHS.index(name) + 1 if name in _MONTHS else int(name)
-            made = _micros(match, int(match["day"]), month)
+            made = _micros(match, int(match.groupdict().get("day", 1)), month)
             return made, made
     return None, None
+
+
+def hour_of(hour: int, half: str | None) -> int:
+    """The hour of a day, 0 to 23, from what a clock shows, with "a" or "p" for AM or PM; 24 or more
+    where there is no such hour.
+
+    >>> hour_of(12, "a"), hour_of(6, "P"), hour_of(18, None), hour_of(13, "p")
+    (0, 18, 18, 24)
+    """
+    if half is None:
+        return hour
+    if not 1 <= hour <= 12:
+        return 24
+    return hour % 12 + (12 if half in "Pp" else 0)
+
+
+def _may_end_in_two_digits(match: re.Match[str]) -> bool:
+    """Whether a date of numbers may have a year of two digits: 1.2.10 is a version."""
+    if match["sign"] == ".":
+        return len(match["first"]) == len(match["then"]) == 2
+    return match["sign"] == "/"
 
 
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
@@ -137,13 +167,10 @@ def _micros(match: re.Match[str], day: int, month: int) -> int | None:
         days = datetime.date(year, month, day).toordinal() - _EPOCH
     except ValueError:
         return None
-    if match["hour"] is None:
+    if match.groupdict().get("hour") is None:
         return days * 86_400_000_000
-    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
-    if match["half"]:
-        if not 1 <= hour <= 12:
-            return None
-        hour = hour % 12 + (12 if match["half"] in "Pp" else 0)
+    minute, second = int(match["minute"]), int(match["second"] or 0)
+    hour = hour_of(int(match["hour"]), match["half"])
     if hour > 23 or minute > 59 or second > 59:
         return None
     micro = int((match["fraction"] or "0").ljust(6, "0")[:6])
