@@ -366,6 +366,7 @@ def test_formulas_for_names_of_other_libraries_give_their_numbers():
         ("logdet", {"x": cr.tensor(square)}, np.log(6.0)),
         ("choose", {"x": index, "choices": choices}, np.choose(index.numpy(), choices)),
         ("cholesky_inverse", {"x": cr.tensor(square)}, np.linalg.inv(square @ square.T)),
+        ("unfold", {"axis": 1, "size": 2, "step": 3}, t.unfold(-1, 2, 3)),
         (
             "cholesky_solve",
             {"L": cr.tensor(square), "b": ones},

@@ -413,5 +413,9 @@ def test_uint64_beside_signed_integers_is_compared_exactly(name, narrow):
         np.testing.assert_array_equal(ours(cr.tensor(a), b).numpy(), exact)
         graph = cr.capture(ours, cr.placeholder(a.shape, a.dtype), cr.placeholder(b.shape, b.dtype))
         np.testing.assert_array_equal(graph(a, b), exact)
+    for one in signed:
+        for b in (one, [one.item()]):
+            exact = theirs(unsigned.astype(object), one.item()).astype(bool)
+            np.testing.assert_array_equal(ours(cr.tensor(unsigned), b).numpy(), exact)
     with pytest.raises(UnsupportedError, match=f"{name} of int.*cast to int64"):
         cr.compile(ours)(signed, unsigned)

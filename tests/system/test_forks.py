@@ -1,12 +1,16 @@
 """A forked process never waits for a thread that its parent has."""
 
+import copy
 import os
+import re
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import nn, optim
 from chainrule.caches import LruCache
 from chainrule.system import forks
 
@@ -88,6 +92,44 @@ def test_a_compiled_function_that_a_thread_captures():
 
     assert while_a_thread_is_in(lambda: double(X), stop, child) == 0
     assert (double(X).numpy() == 2).all()
+
+
+def test_a_trainer_that_a_thread_trains():
+    stop = Stop()
+
+    class Wait(cr.Callback):
+        def on_step_end(self, trainer, loss):
+            stop.wait()
+
+        def __deepcopy__(self, memo):
+            return self
+
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    trainer = cr.Trainer(model, nn.MSELoss(), optimizer, callbacks=[Wait()])
+    y = np.ones((3, 1), np.float32)
+
+    def train():
+        trainer.fit(X, y, epochs=1, batch_size=3, progress=False)
+
+    def child():
+        stop.leave.set()
+        again = copy.deepcopy(trainer)
+        for one in (trainer, again):
+            one.fit(X, y, epochs=200, batch_size=3, progress=False)
+        return np.allclose(trainer.predict(X), y) and np.allclose(again.predict(X), y)
+
+    assert while_a_thread_is_in(train, stop, child) == 0
+
+
+def test_all_locks_are_made_so():
+    package = Path(cr.__file__).parent
+    plain = [
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if re.search(r"threading\.R?Lock\(\)", file.read_text(encoding="utf-8"))
+    ]
+    assert plain == [str(Path("system") / "forks.py")]
 
 
 def test_a_lock_of_the_thread_that_forks_stays_its_own():

@@ -316,7 +316,8 @@ OURS = {
     "trapz": "cr.trapezoid",
     "renorm": "x * cr.minimum(1, maxnorm / cr.linalg.vector_norm(x, p, axes, keepdims=True))",
     "unfold": "x.take(np.arange(0, n - size + 1, step)[:, None] + np.arange(size), axis)"
-    ".moveaxis(axis + 1, -1), for n along the axis; of images cr.nn.functional.unfold",
+    ".moveaxis(axis + 1, -1), for n along the axis, which counts from 0; of images "
+    "cr.nn.functional.unfold",
     "multinomial": "(x / -cr.log(cr.rand_like(x))).argmax(-1, keepdims=True), one of each row; n "
     "of each without replacement are topk(n).indices in place of the argmax",
     "tril_indices": "np.tril_indices(rows, offset, columns), a pair of arrays",

@@ -229,8 +229,8 @@ def positive(x: TensorLike) -> Tensor:
 def clip(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
     """The nearest number to x that is at least `min` and at most `max`.
 
-    Formula: minimum(maximum(x, min), max), so `max` where the bounds cross. At a bound the gradient
-    goes to x, as it does between them; beyond, to the bound.
+    Formula: minimum(maximum(x, min), max), so `max` where the bounds cross. At a bound and at NaN
+    the gradient goes to x, as it does between them; beyond, to the bound.
 
     Args:
         x: numbers.

@@ -167,11 +167,18 @@ class Comparison(Binary):
 
 
 def _meet_in_floats(a: TensorLike, b: TensorLike) -> bool:
-    """Whether operands are signed and unsigned integers that no integer dtype holds together."""
-    if not isinstance(a, (Tensor, np.ndarray)) or not isinstance(b, (Tensor, np.ndarray)):
+    """Whether operands are signed and unsigned integers that no integer dtype holds together.
+
+    Integers in lists are int64.
+    """
+    dtypes = [
+        x.dtype if isinstance(x, (Tensor, np.ndarray, np.generic)) else np.dtype(np.int64)
+        for x in (a, b)
+        if isinstance(x, (Tensor, np.ndarray, np.generic, list, tuple))
+    ]
+    if len(dtypes) < 2 or np.dtype(np.uint64) not in dtypes:
         return False
-    is_mixed = a.dtype.kind + b.dtype.kind in ("iu", "ui")
-    return is_mixed and np.result_type(a.dtype, b.dtype).kind == "f"
+    return any(dtype.kind == "i" for dtype in dtypes) and all(d.kind in "iu" for d in dtypes)
 
 
 def beyond(number: TensorLike, x: TensorLike) -> int:

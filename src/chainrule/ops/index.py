@@ -174,8 +174,10 @@ def scatter_add(g: Array, *indices: Array, shape: tuple[int, ...], axis: int) ->
     if rank is None or _ROUND * most > g.size:
         np.add.at(out, (*before, *flat), terms.astype(out.dtype, copy=False))
         return out.astype(g.dtype, copy=False)
-    for number in range(most):  # no index comes twice in a round: NumPy is fast there
-        chosen = np.flatnonzero(rank == number)
+    by_rank, begin = rank.argsort(kind="stable"), 0
+    for length in np.bincount(rank):  # no index comes twice in a round: NumPy is fast there
+        chosen = by_rank[begin : begin + length]
+        begin += length
         out[(*before, *[i[chosen] for i in flat])] += terms[(*before, chosen)]
     return out.astype(g.dtype, copy=False)
 

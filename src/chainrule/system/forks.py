@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def lock() -> AbstractContextManager[bool]:
+class Lock(Protocol):
+    """What `lock` gives."""
+
+    def acquire(self, blocking: bool = True) -> bool: ...
+
+    def release(self) -> None: ...
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> None: ...
+
+
+def lock() -> Lock:
     """A lock, which the thread that holds it may take again.
 
     A child has none of its parent's threads but the one that forked. Of the others nobody would

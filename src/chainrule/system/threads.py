@@ -11,6 +11,7 @@ from typing import Any
 
 from chainrule import checks
 from chainrule._core import MOST_THREADS
+from chainrule.system import forks
 from chainrule.system.cpus import allowed_cpus, usable_cpus
 
 _VARIABLE = "CHAINRULE_NUM_THREADS"
@@ -90,7 +91,7 @@ class ThreadShare:
     def __init__(self, total: int | None = None) -> None:
         self._total = get_num_threads() if total is None else total
         self._users = 0
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     @contextmanager
     def taken(self) -> Iterator[None]:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from chainrule.system import forks
+
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
@@ -15,7 +17,8 @@ class Turn:
     """Which thread is training, and in which methods it is; a copy is free."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = forks.lock()
+        self.thread = 0
         self.inside: set[str] = set()
 
     def __reduce__(self) -> Any:
@@ -54,6 +57,9 @@ def one_at_a_time(
                 "evaluate and save"
             )
         inside = self._turn.inside
+        if self._turn.thread != threading.get_ident():
+            self._turn.thread = threading.get_ident()
+            inside.clear()  # a fork has not the thread that was in them
         try:
             if name in inside:
                 raise RuntimeError(

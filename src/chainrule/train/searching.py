@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from chainrule.data.batches import permutation
 from chainrule.data.splitting import split_rows
 from chainrule.errors import NonFiniteError, missing
 from chainrule.ops.random import Generator, use_generator
+from chainrule.system import forks
 from chainrule.system.side_by_side import side_by_side
 from chainrule.tables import as_frame, as_series, is_series, is_table
 from chainrule.train.callbacks import EarlyStopping, check_mode, mode_of
@@ -219,7 +219,7 @@ class _Run:
         self._of_trainers = False
         self._keepers: dict[int, _Keep] = {}
         self._own = OwnParts("make")
-        self._lock = threading.Lock()  # of what follows
+        self._lock = forks.lock()  # of what follows
         self._ended: set[int] = set()
 
     def add(self, settings: Iterable[dict[str, Any]]) -> range:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from chainrule.nn.module import Module
 
-_NO_ATTRIBUTES = ("inplace", "device", "_weight", "_freeze")
+_NOT_IN_ATTRIBUTES = ("inplace", "device", "_weight", "_freeze")
 
 
 class Layer(Module):
@@ -114,5 +114,5 @@ def _arguments(constructor: Callable[..., None]) -> dict[str, bool]:
             for hint in (hints.get(argument.name), *get_args(hints.get(argument.name)))
         )
         for argument in arguments
-        if argument.name not in _NO_ATTRIBUTES
+        if argument.name not in _NOT_IN_ATTRIBUTES
     }
