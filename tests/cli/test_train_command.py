@@ -150,6 +150,13 @@ def test_dropout_and_batch_normalisation(run, flowers):
     assert found[0] == found[1]
 
 
+def test_no_batch_of_one_row_is_left_by_the_defaults(run, tmp_path):
+    rows = "".join(f"{i},{i * i % 7}\n" for i in range(97))
+    (tmp_path / "t.csv").write_text("a,b\n" + rows)
+    options = ["--model", "mlp", "--batch-norm", "--validation-fraction", 0, "--epochs", 1]
+    assert "epoch 1/1" in run("train", "t.csv", *options).stdout
+
+
 def test_activations(run, flowers):
     for name, layer in ACTIVATIONS.items():
         result = run("train", flowers, *QUICK, "--epochs", 1, "--activation", name)

@@ -164,3 +164,10 @@ def test_numbers_written_in_another_way_are_refused_with_the_remedy():
     columns = Columns.fit({"a": [1.5, 2.5]})
     with pytest.raises(ValueError, match=r"holds text, as '12%' at row 0.*Write 12"):
         columns.transform({"a": ["12%"]})
+
+
+@pytest.mark.parametrize("texts", [["8:30", "9:00", "1:15"], ["1 days 02:00:00", "3 days", "0:10"]])
+def test_text_of_times_is_no_target_of_numbers(texts):
+    """Its unit would depend on the other rows."""
+    with pytest.raises(TypeError, match=r"y holds text of .*, and a regression predicts numbers"):
+        fit_target("regression", texts)

@@ -66,14 +66,20 @@ def _options(given: dict[str, Any], fraction: float, rows: int, shape: tuple[int
     if given["warmup"] >= epochs:
         raise click.UsageError(f"--warmup {given['warmup']:g} leaves nothing of --epochs {epochs}.")
     optimizer, batch_size = given["optimizer"], given["batch_size"]
+
+    def leaves_one(size: int) -> bool:  # of which a hidden layer's batch norm knows no variance
+        return bool(given["batch_norm"] and hidden) and (rows % size or size) == 1
+
     if batch_size is None:
         batch_size = min(SMALL_BATCH if rows < MANY_ROWS else LARGE_BATCH, rows)
+        while leaves_one(batch_size) and batch_size < rows:
+            batch_size += 1
     elif batch_size > rows:
         raise ValueError(
             f"--batch-size is {batch_size}, but there are {rows} rows to train on. Give {rows} or "
             "less."
         )
-    if given["batch_norm"] and not is_cnn and (rows % batch_size or batch_size) == 1:
+    if leaves_one(batch_size):
         raise ValueError(
             f"--batch-norm takes two rows or more in each batch; --batch-size {batch_size} leaves "
             f"one in the last of {rows} rows. Give another --batch-size."

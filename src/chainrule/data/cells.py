@@ -24,9 +24,7 @@ _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 _POINTS = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 _POINTS_AND_COMMA = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]*")
 _COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
-_MONEY = re.compile(
-    r"([-+]?)(?:[$€£¥₹] ?([0-9][0-9,]*(?:\.[0-9]*)?)|([0-9]+(?:\.[0-9]*)?) ?[$€£¥₹])"
-)
+_MONEY = re.compile(r"([-+]?)(?:[$€£¥₹] ?([-+]?[0-9].*)|([0-9].*?) ?[$€£¥₹])")
 _PERCENT = re.compile(r"([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)) ?%")
 
 
@@ -134,8 +132,8 @@ def remedy(cell: str) -> str | None:
 
     >>> remedy("12%"), remedy("twelve")
     ("'12%' is not a number for its percent sign. Write 12.", None)
-    >>> remedy("$1,234.50")
-    "'$1,234.50' is not a number for its sign of a currency. Write 1234.50."
+    >>> remedy("$12.50")
+    "'$12.50' is not a number for its sign of a currency. Write 12.50."
     """
     text, shown = cell.strip(), f"{cell!r:.80}"
     if _THOUSANDS.fullmatch(text):
@@ -155,8 +153,11 @@ def remedy(cell: str) -> str | None:
     if match := _PERCENT.fullmatch(text):
         return f"{shown} is not a number for its percent sign. Write {match[1]:.80}."
     if match := _MONEY.fullmatch(text):
-        plain = match[1] + (match[2] or match[3]).replace(",", "")
-        return f"{shown} is not a number for its sign of a currency. Write {plain:.80}."
+        plain = match[1] + (match[2] or match[3])
+        if _NUMBER.fullmatch(plain):
+            return f"{shown} is not a number for its sign of a currency. Write {plain:.80}."
+        if (of_rest := remedy(plain)) is not None:
+            return f"{shown} has the sign of a currency, and {of_rest}"
     return None
 
 

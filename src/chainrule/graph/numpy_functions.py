@@ -228,6 +228,8 @@ def _refusal(called: str, arguments: Any, detail: str = "") -> Exception:
         missing = f"{called} is not among chainrule's functions; here it is {ours}"
     tensors = [leaf for leaf in leaves(arguments) if isinstance(leaf, NumPyFunctions)]
     if any(tensor.node().value is None for tensor in tensors):  # type: ignore[attr-defined]
+        if ".numpy()" in ours:
+            missing = f"{called} has no form among chainrule's functions"
         return SymbolicError(
             f"{missing}. A symbolic Tensor has no value yet: compute with chainrule's own functions"
         )

@@ -252,8 +252,8 @@ def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
     if found_dates is None:
         return Cells("text", values, missing, was="text")
     order, times = found_dates
-    if order == "either":
-        return Cells("text", values, missing, was="text of dates, day or month first")
+    if order is None:
+        return Cells("text", values, missing, was="text of dates in no sure order")
     at = _times([None if v is None else times[v] for v in values])
     return _of_times(at)._replace(was=f"text of {order}")
 

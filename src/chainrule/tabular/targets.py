@@ -336,7 +336,7 @@ def _numbers(y: Any) -> NDArray[np.float64]:
 
 def _finite(found: cells.Cells) -> NDArray[np.float64]:
     _check_present(found)
-    if found.form != "numbers":
+    if found.form != "numbers" or found.was.startswith(("text of times", "text of durations")):
         raise TypeError(f"y holds {found.was}, and a regression predicts numbers")
     return np.asarray(found.values, np.float64)
 
