@@ -518,3 +518,27 @@ def test_targets_far_from_those_of_the_training_are_refused():
     weight = (np.arange(300) != 7).astype(float)
     target[7] = 1e100  # which counts for nothing
     tabular.fit(X, target, "regression", sample_weight=weight, epochs=1, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("offset", "unit"), [(1e12, 0.02), (1.7e18, 1e6), (-3e100, 3e87), (1e299, 1e286)]
+)
+def test_targets_with_an_offset_are_learnt_as_those_without(offset, unit):
+    given = {"preset": "fast", "epochs": 60, "hidden": [16]}
+    steps = np.round(Y / Y.std() * 100)
+    model = tabular.fit(X, offset + unit * steps / 100, "regression", **given)
+    alone = tabular.fit(X, steps / 100, "regression", **given)
+    found = (model.predict(X) - offset) / unit
+    assert np.corrcoef(found, steps)[0, 1] > 0.9
+    np.testing.assert_allclose(found, alone.predict(X), atol=0.3)
+
+
+@pytest.mark.parametrize("loss", tabular.LOSSES)
+@pytest.mark.parametrize("value", [1e20, -1.1e36, 3.3e100, 9e299])
+def test_constant_targets_of_any_size(value, loss):
+    y = value * (1 + np.finfo(float).eps * (np.arange(300) % 3))
+    for target in (np.full(300, value), y):  # of the second the last digits differ
+        model = tabular.fit(X, target, "regression", loss=loss, epochs=1, **SMALL)
+        np.testing.assert_allclose(model.predict(X), value, rtol=1e-15)
+        low, high = model.predict_interval(X)
+        np.testing.assert_allclose([low, high], value, rtol=1e-12)
