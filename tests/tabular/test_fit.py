@@ -249,6 +249,13 @@ def test_the_temperature_has_the_least_cross_entropy():
     assert (
         1 < 1 / temperature(z, z.argmax(axis=1), None) < 50
     )  # all are right, and yet it is finite
+    weights = RNG.uniform(size=2000)
+    expected = temperature(z, y, weights)
+    assert temperature(z, y, 1e-200 * weights) == pytest.approx(expected)
+    more = np.concatenate([z, 20 * z[:1900]]), np.concatenate([y, y[:1900]])
+    for least in (0.0, 1e-300):
+        found = temperature(*more, np.append(weights, np.full(1900, least)))
+        assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -518,6 +525,8 @@ def test_targets_far_from_those_of_the_training_are_refused():
     weight = (np.arange(300) != 7).astype(float)
     target[7] = 1e100  # which counts for nothing
     tabular.fit(X, target, "regression", sample_weight=weight, epochs=1, **SMALL)
+    held = X, target, weight
+    tabular.fit(X, Y, "regression", validation=held, epochs=1, **SMALL)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,10 @@ def fit(
             on one side.
         columns: what is done with each column, if that is decided already.
         categorical, numeric, dates, drop: see `Columns.fit`.
-        sample_weight: a weight for each row, shape (rows,), not negative.
+        sample_weight: a weight for each row, shape (rows,), not negative. They count in the loss,
+            the errors that choose the best epoch, temperatures and intervals, relative to each
+            other. A row of weight 0 is left out; the scales of columns and targets and the starting
+            values count the others the same.
         validation: (table, target) or (table, target, sample_weight): rows to hold out instead.
         validation_fraction: the share of rows to hold out. With 0 the last epoch counts.
         epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see `Recipe`.
@@ -242,10 +245,7 @@ def _measured(trained: Trained, target: Target, held: Rows) -> _Member:
     if isinstance(target, Classes):
         return _Member(trained, temperature(trained.outputs, held.targets, held.weights))
     distances = scores(target, trained.outputs, held.targets)
-    if held.weights is None:
-        return _Member(trained, scores=distances)
-    is_counted = held.weights > 0
-    return _Member(trained, scores=distances[is_counted], weights=held.weights[is_counted])
+    return _Member(trained, scores=distances, weights=held.weights)
 
 
 def _model_of(
@@ -363,11 +363,13 @@ def _given(columns: Columns, target: Target, validation: tuple[Any, ...]) -> Row
     table, y, weight = (*validation, None)[:3]
     arrays = columns.transform(table)
     rows = len(next(iter(arrays.values())))
-    found = Rows(arrays, target.encode(y), _weights(weight, rows))
+    weights = _weights(weight, rows)
+    found = Rows(arrays, target.encode(y), weights)
     if len(found) != rows:
         raise ValueError("validation: table and target have different numbers of rows")
-    check_near(target, y, np.arange(rows))
-    return found
+    used = np.arange(rows) if weights is None else np.flatnonzero(weights)
+    check_near(target, y, used)
+    return found.take(used)
 
 
 def _weights(given: Any, rows: int) -> NDArray[np.float64] | None:
