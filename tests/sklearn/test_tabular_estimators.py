@@ -170,16 +170,40 @@ def test_rows_to_validate_on_are_weighted_as_those_held_out():
     assert weighted.model_.predict(x[:5]).tolist() == weighted.predict(x[:5]).tolist()
 
 
-@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
-@pytest.mark.parametrize("preset", ["fast", "default"])
-def test_rows_of_weight_0_change_nothing(kind, preset):
-    rows = RNG.normal(size=(120, 2))
-    y, counts = (rows[:, 0] > 0).astype(int), np.arange(120) % 3 > 0
-    model = kind(preset, **SMALL)
-    weighted = clone(model).fit(rows, y, counts.astype(float))
-    model.fit(rows[counts], y[counts])
-    assert weighted.history_["loss"] == model.history_["loss"]
-    np.testing.assert_array_equal(weighted.predict(rows), model.predict(rows))
+@pytest.mark.parametrize("loss", [None, "squared_error", "gaussian", "quantile"])
+@pytest.mark.parametrize("preset", ["fast", "default", "ensemble"])
+def test_rows_of_weight_0_change_nothing(preset, loss):
+    """Neither among those to train on nor among those to validate on, whatever they hold."""
+    rows = RNG.normal(size=(240, 3))
+    y = (rows[:, 0] + 0.5 * RNG.normal(size=240) > 0).astype(int)
+    counts = np.arange(240) % 3 > 0
+    rows[~counts] *= [50, 1, 900]
+    weights = np.where(counts, RNG.uniform(1, 2, 240), 0.0)
+    model = TabularRegressor(preset, loss=loss, **SMALL) if loss else TabularClassifier(
+        preset, **SMALL
+    )  # fmt: skip
+    for table in (rows, pd.DataFrame(rows, columns=list("abc"))):
+        parts = []
+        for train, held in ((slice(120), slice(120, 240)), (slice(240), None)):
+            for keep in (np.full(240, True), counts):
+                x, t, w = (a[train][keep[train]] for a in (table, y, weights))
+                given = {}
+                if held is not None:
+                    x_val, y_val, w_val = (a[held][keep[held]] for a in (table, y, weights))
+                    given = {"X_val": x_val, "y_val": y_val, "sample_weight_val": w_val}
+                parts.append(clone(model).fit(x, t, w, **given))
+        for with_them, without in (parts[:2], parts[2:]):
+            assert with_them.history_["loss"] == without.history_["loss"]
+            assert with_them.history_["validation_error"] == without.history_["validation_error"]
+            assert with_them.model_.temperatures == without.model_.temperatures
+            np.testing.assert_array_equal(
+                with_them.feature_importances_, without.feature_importances_
+            )
+            found, expected = (
+                m.predict_interval(table) if loss else m.predict_proba(table)
+                for m in (with_them, without)
+            )
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_importances_are_computed_when_they_are_asked_for():

@@ -13,7 +13,6 @@ from chainrule import nn, tabular
 from chainrule.errors import FileError
 from chainrule.tabular.calibration import softmax, temperature
 from chainrule.tabular.criteria import Gaussian, Quantiles
-from chainrule.tabular.intervals import interval
 from chainrule.tabular.recipe import RecipeSchedule, optimizer_of, realmlp
 from chainrule.tabular.training import hold_out
 from chainrule.train import model_file, plain_values
@@ -126,14 +125,19 @@ def test_numbers_are_averaged_by_the_errors_of_the_members(loss, tmp_path):
     given = {"preset": "ensemble", "members": 3, "epochs": 30, "loss": loss, **SMALL}
     model = tabular.fit(X, y, "regression", **given)
     errors = np.array([m["validation_error"] for m in model.report["members"]])
-    expected = errors**-2 / (errors**-2).sum() if loss == "squared_error" else np.full(3, 1 / 3)
-    np.testing.assert_allclose(model.weights, expected)
-    assert loss != "squared_error" or max(model.weights) > 1.2 * min(model.weights)
+    expected = np.array(model.weights)
+    if loss == "squared_error":
+        np.testing.assert_allclose(expected, errors**-2 / (errors**-2).sum())
+    assert (
+        max(expected) == min(expected)
+        if loss == "quantile"
+        else max(expected) > 1.2 * min(expected)
+    )
     alone = [
         tabular.TabularModel(
-            model.columns, model.target, [m], [1.0], [1.0], model.report, model.scores
+            model.columns, model.target, [m], [t], [1.0], model.report, model.scores
         )
-        for m in model.members
+        for m, t in zip(model.members, model.temperatures, strict=True)
     ]
     means = np.stack([one.predict(X) for one in alone])
     np.testing.assert_allclose(model.predict(X), expected @ means)
@@ -249,6 +253,13 @@ def test_the_temperature_has_the_least_cross_entropy():
     assert (
         1 < 1 / temperature(z, z.argmax(axis=1), None) < 50
     )  # all are right, and yet it is finite
+    weights = RNG.uniform(size=2000)
+    expected = temperature(z, y, weights)
+    assert temperature(z, y, 1e-200 * weights) == pytest.approx(expected)
+    more = np.concatenate([z, 20 * z[:1900]]), np.concatenate([y, y[:1900]])
+    for least in (0.0, 1e-300):
+        found = temperature(*more, np.append(weights, np.full(1900, least)))
+        assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -270,75 +281,6 @@ def test_the_temperature_has_the_least_cross_entropy():
 def test_bad_arguments(change, error, said):
     with pytest.raises(error, match=said):
         tabular.fit(**{"table": X, "target": LABELS, "task": "classification", **change})
-
-
-def test_intervals_quantiles_and_deviations():
-    x = np.sort(RNG.uniform(-1, 1, (1200, 1)), axis=0)
-    spread = 0.2 + 0.8 * (x[:, 0] > 0)
-    y = 5 * x[:, 0] + spread * RNG.normal(size=1200)
-    test = np.arange(1200) % 3 == 0
-    for loss in tabular.LOSSES:
-        model = tabular.fit(x[~test], y[~test], "regression", loss=loss, epochs=40, hidden=[32])
-        assert np.corrcoef(model.predict(x[test]), y[test])[0, 1] > 0.9
-        for coverage in (0.5, 0.9):
-            low, high = model.predict_interval(x[test], coverage)
-            inside = ((low <= y[test]) & (y[test] <= high)).mean()
-            assert abs(inside - coverage) < 0.12, (loss, coverage, inside)
-        again = copy.deepcopy(model)
-        np.testing.assert_array_equal(again.predict_interval(x)[0], model.predict_interval(x)[0])
-        if loss == "gaussian":
-            std = model.predict_std(x)
-            assert 2 < std[x[:, 0] > 0.2].mean() / std[x[:, 0] < -0.2].mean() < 8
-        if loss == "quantile":
-            bounds = model.predict_quantiles(x[test])
-            assert (np.diff(bounds, axis=1) >= 0).all()
-            shares = (y[test][:, None] <= bounds).mean(axis=0)
-            np.testing.assert_allclose(shares, [0.05, 0.5, 0.95], atol=0.12)
-    with pytest.raises(AttributeError, match="quantile"):
-        tabular.fit(x, y, "regression", epochs=1, validation_fraction=0).predict_quantiles(x)
-    with pytest.raises(ValueError, match="no rows were held out"):
-        tabular.fit(x, y, "regression", epochs=1, validation_fraction=0).predict_interval(x)
-    for wrong in ({"loss": "huber"}, {"quantiles": (0.5, 0.1)}, {"quantiles": (0.0, 1.0)}):
-        with pytest.raises(ValueError, match=r"loss is|quantile"):
-            tabular.fit(x, y, "regression", **wrong)
-
-
-@pytest.mark.parametrize("weight", [1.0, 3.0])
-def test_the_width_of_an_interval_is_the_score_at_its_rank(weight):
-    target = tabular.fit(X, np.stack([Y, -Y], axis=1), "regression", epochs=1, **SMALL).target
-    held_out = RNG.permuted(np.arange(1.0, 20.0)[:, None] * [1, 10], axis=0)  # 19 rows
-    outputs = [np.zeros((1, 2))]
-    for coverage, rank in ((0.5, 10), (0.9, 18), (0.91, 19), (0.95, 19)):
-        low, high = interval(target, outputs, [1.0], held_out, np.full(19, weight), coverage)
-        np.testing.assert_allclose((high - low) / 2, [[rank, 10 * rank]])
-        more = np.concatenate([held_out, np.full((50, 2), 1e3)])
-        weights = np.repeat([weight, 1e-12], [19, 50])
-        found = interval(target, outputs, [1.0], more, weights, coverage - 1e-6)
-        np.testing.assert_allclose(found, (low, high))
-    with pytest.warns(UserWarning, match=r"^19 rows held out.*0.96; this one is of 0.95"):
-        found = interval(target, outputs, [1.0], held_out, None, 0.96)
-    np.testing.assert_allclose(found, (low, high))
-
-
-def test_intervals_count_rows_by_their_weights(tmp_path):
-    is_noisy = np.arange(600) % 2 == 0
-    x = RNG.normal(size=(600, 1))
-    y = x[:, 0] + RNG.normal(size=600) * np.where(is_noisy, 5, 0.1)
-    weights = np.where(is_noisy, 1e-9, 1.0)
-    for kind in ({"preset": "fast"}, {"preset": "ensemble", "members": 2}):
-        given = {"epochs": 40, "hidden": [16], "sample_weight": weights, **kind}
-        model = tabular.fit(x, y, "regression", **given)
-        low, high = model.predict_interval(x)
-        counted = model.scores[model.score_weights > 1]
-        half = np.quantile(counted, 0.9)  # of all rows it is 6
-        np.testing.assert_allclose(high - low, 2 * half, rtol=0.15)
-        model.save(tmp_path / "model.safetensors")
-        again = tabular.TabularModel.load(tmp_path / "model.safetensors")
-        np.testing.assert_array_equal(again.predict_interval(x)[0], low)
-        np.testing.assert_array_equal(cr.Predictor(model)._model.predict_interval(x)[0], low)
-    held = x[:40], y[:40], np.where(is_noisy, 0.0, 1.0)[:40]
-    model = tabular.fit(x, y, "regression", preset="fast", epochs=40, validation=held)
-    assert len(model.scores) == 20
 
 
 def test_criteria_are_their_formulas():
@@ -518,3 +460,29 @@ def test_targets_far_from_those_of_the_training_are_refused():
     weight = (np.arange(300) != 7).astype(float)
     target[7] = 1e100  # which counts for nothing
     tabular.fit(X, target, "regression", sample_weight=weight, epochs=1, **SMALL)
+    held = X, target, weight
+    tabular.fit(X, Y, "regression", validation=held, epochs=1, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("offset", "unit"), [(1e12, 0.02), (1.7e18, 1e6), (-3e100, 3e87), (1e299, 1e286)]
+)
+def test_targets_with_an_offset_are_learnt_as_those_without(offset, unit):
+    given = {"preset": "fast", "epochs": 60, "hidden": [16]}
+    steps = np.round(Y / Y.std() * 100)
+    model = tabular.fit(X, offset + unit * steps / 100, "regression", **given)
+    alone = tabular.fit(X, steps / 100, "regression", **given)
+    found = (model.predict(X) - offset) / unit
+    assert np.corrcoef(found, steps)[0, 1] > 0.9
+    np.testing.assert_allclose(found, alone.predict(X), atol=0.3)
+
+
+@pytest.mark.parametrize("loss", tabular.LOSSES)
+@pytest.mark.parametrize("value", [1e20, -1.1e36, 3.3e100, 9e299])
+def test_constant_targets_of_any_size(value, loss):
+    y = value * (1 + np.finfo(float).eps * (np.arange(300) % 3))
+    for target in (np.full(300, value), y):  # of the second the last digits differ
+        model = tabular.fit(X, target, "regression", loss=loss, epochs=1, **SMALL)
+        np.testing.assert_allclose(model.predict(X), value, rtol=1e-15)
+        low, high = model.predict_interval(X)
+        np.testing.assert_allclose([low, high], value, rtol=1e-12)

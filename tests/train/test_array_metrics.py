@@ -101,11 +101,27 @@ def test_ignored_labels_do_not_count():
     assert_equal(measured(loss, z, np.where(counted, y, -1), NAMES), expected)
 
 
-def test_several_labels_a_row():
-    z, y = scores((60, 3)), np.random.default_rng(1).integers(0, 2, (60, 3))
-    expected = wanted(y, z > 0, sigmoid(z), average="macro")
-    names = ["f1", "precision", "recall", "auc"]
-    assert_equal(measured(nn.BCEWithLogitsLoss(), z, y, names), expected)
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize("positions", [(), (5,), (2, 3)])
+def test_several_labels_a_row(labels, positions):
+    """Labels at positions, as the pixels of masks, are those of so many rows."""
+    z = scores((60, labels, *positions))
+    y = np.random.default_rng(1).integers(0, 2, z.shape)
+    rows, flags = (np.moveaxis(a, 1, -1).reshape(-1, labels) for a in (z, y))
+    expected = wanted(flags, rows > 0, sigmoid(rows), average="macro")
+    for name in ("balanced_accuracy", "log_loss"):  # of one label at a time
+        columns = [wanted(flags[:, i], rows[:, i] > 0, sigmoid(rows[:, i])) for i in range(labels)]
+        expected[name] = np.mean([column[name] for column in columns])
+    assert_equal(measured(nn.BCEWithLogitsLoss(), z, y, NAMES), expected)
+    loss = cr.Evaluator(Passing(), nn.BCEWithLogitsLoss()).evaluate(z, y)["loss"]
+    np.testing.assert_allclose(expected["log_loss"], loss, rtol=1e-6)
+
+
+def test_masks_of_one_label():
+    z = scores((9, 1, 4, 5))
+    y = np.random.default_rng(1).integers(0, 2, z.shape)
+    expected = wanted(y.ravel(), z.ravel() > 0, sigmoid(z).ravel())
+    assert_equal(measured(nn.BCEWithLogitsLoss(), z, y, NAMES), expected)
 
 
 def test_a_function_of_all_outputs():

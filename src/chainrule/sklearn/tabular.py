@@ -84,7 +84,7 @@ class _Tabular(ReportMixin, BaseEstimator):
         )  # fmt: skip
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
-        some = _some(X, self.model_.target.outputs)
+        some = _some(X, weights, self.model_.target.outputs)
         self._some_rows = self.columns_.transform(some)
         self._importances: NDArray[np.float64] | None = None
         self.best_epoch_: int = members[0]["best_epoch"]
@@ -100,7 +100,8 @@ class _Tabular(ReportMixin, BaseEstimator):
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
-        """The share of each column, by gradient times input, on rows drawn at random."""
+        """The share of each column, by gradient times input, on rows drawn at random among those
+        of a weight above 0."""
         check_is_fitted(self)
         if self._importances is None:
             shares = self.model_.importances_encoded(self._some_rows)
@@ -228,7 +229,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         Args:
             X: a frame of pandas, polars or pyarrow, or an array of shape (rows, columns).
             y: the classes, shape (rows,).
-            sample_weight: a weight for each row.
+            sample_weight: a weight for each row; see `tabular.fit`.
             X_val, y_val, sample_weight_val: rows that choose the best epoch, in place of a share of
                 the others.
 
@@ -370,7 +371,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         Args:
             X: a frame of pandas, polars or pyarrow, or an array of shape (rows, columns).
             y: the targets, shape (rows,) or (rows, outputs).
-            sample_weight: a weight for each row.
+            sample_weight: a weight for each row; see `tabular.fit`.
             X_val, y_val, sample_weight_val: rows that choose the best epoch, in place of a share of
                 the others.
 
@@ -423,13 +424,16 @@ class TabularRegressor(RegressorMixin, _Tabular):
         return tags
 
 
-def _some(X: Any, outputs: int) -> Any:
-    """Rows of a table for the importances: of many some at random, the same ones every time."""
-    rows, most = rows_in(X), min(_ROWS, max(_TERMS // outputs, 100))
-    if rows <= most:
+def _some(X: Any, weights: Any, outputs: int) -> Any:
+    """Rows of a table for the importances, of weight above 0: of many some at random, the same ones
+    every time."""
+    used = np.arange(rows_in(X)) if weights is None else np.flatnonzero(weights)
+    most = min(_ROWS, max(_TERMS // outputs, 100))
+    if len(used) > most:
+        used = used[np.sort(permutation(len(used), 0, 0)[:most])]
+    if len(used) == rows_in(X):
         return X
-    some = np.sort(permutation(rows, 0, 0)[:most])
-    return as_frame(X, "X")[some].to_native() if is_table(X) else X[some]
+    return as_frame(X, "X")[used].to_native() if is_table(X) else X[used]
 
 
 def _labels(y: Any) -> NDArray[Any]:

@@ -20,8 +20,14 @@ def temperature(
     """The T for which softmax(outputs / T) has the least cross-entropy.
 
     The cross-entropy is convex in 1 / T; its minimum is found by Newton's method, and by bisection
-    where that would leave the interval known so far. One pseudo-row keeps T finite where all rows
-    are right. T is 1 where the scores of each row are equal.
+    where that would leave the interval known so far. One pseudo-row, of the mean weight of a row
+    that is drawn by the weights, keeps T finite where all rows are right. T is 1 where the scores
+    of each row are equal.
+
+    Args:
+        outputs: class logits, shape (rows, classes).
+        classes: the right class of each row.
+        weights: of the rows, one of them above 0; their scale does not matter. None: all are equal.
 
     Source: Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017.
 
@@ -32,12 +38,14 @@ def temperature(
         >>> softmax(sure / t)[0].round(2).tolist()
         [0.6, 0.4]
     """
+    rows = len(outputs)
+    w = np.ones(rows) if weights is None else weights / weights.max()
+    w = w * (w.sum() / np.square(w).sum())
     # A row that is sure of a wrong class by the mean spread of the scores: a prior of one row.
-    prior = float(np.mean(outputs.max(axis=1) - outputs.min(axis=1), dtype=np.float64))
+    spreads = np.asarray(outputs.max(axis=1) - outputs.min(axis=1), np.float64)
+    prior = float(np.average(spreads, weights=w))
     if prior == 0.0:
         return 1.0
-    rows = len(outputs)
-    w = np.ones(rows) if weights is None else weights * (rows / max(weights.sum(), 1e-300))
     size = max(_BLOCK // outputs.shape[1], 1)
     blocks = [slice(start, start + size) for start in range(0, rows, size)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -19,7 +20,8 @@ from chainrule.system.side_by_side import side_by_side
 from chainrule.system.threads import get_num_threads
 from chainrule.tabular.calibration import temperature
 from chainrule.tabular.columns import Columns
-from chainrule.tabular.intervals import scores
+from chainrule.tabular.criteria import SquaredError
+from chainrule.tabular.intervals import deviation_factor, scores
 from chainrule.tabular.model import TabularModel
 from chainrule.tabular.reading import read
 from chainrule.tabular.recipe import Recipe, TaskName, realmlp
@@ -44,10 +46,11 @@ _MEMBERS = {"ensemble": 5, "best": 10}
 
 
 class _Member(NamedTuple):
-    """A network, the temperature of its outputs, and the scores and the weights of the rows that
-    it held out."""
+    """A network, the error by which it counts in the average, the temperature of its outputs, and
+    the scores and the weights of the rows that it held out; see `TabularModel`."""
 
     trained: Trained
+    error: float = math.nan
     temperature: float = 1.0
     scores: NDArray[np.float64] | None = None
     weights: NDArray[np.float64] | None = None
@@ -100,9 +103,9 @@ def fit(
         task: "classification" or "regression".
         preset: "default": RealMLP-TD. "fast": RealMLP-TD-S, a simpler network without embeddings
             and dropout. "ensemble": RealMLP-TD five times, each with another fifth of the rows held
-            out, trained side by side; the predictions are averaged, those of numbers with weights
-            of 1 / error^2, by the error on the rows held out. "best": ten such networks, by two
-            divisions of the rows.
+            out, trained side by side; the predictions are averaged, those of means with weights of
+            1 / error^2, by the mean squared error on the rows held out. "best": ten such networks,
+            by two divisions of the rows.
         loss: of a regression: "squared_error"; "gaussian", which predicts a standard deviation,
             too; or "quantile".
         quantiles: the levels that loss="quantile" predicts, between 0 and 1, rising. `predict` is
@@ -110,7 +113,10 @@ def fit(
             on one side.
         columns: what is done with each column, if that is decided already.
         categorical, numeric, dates, drop: see `Columns.fit`.
-        sample_weight: a weight for each row, shape (rows,), not negative.
+        sample_weight: a weight for each row, shape (rows,), not negative. They count in the loss,
+            the errors that choose the best epoch, temperatures and intervals, relative to each
+            other. A row of weight 0 is left out; the scales of columns and targets and the starting
+            values count the others the same.
         validation: (table, target) or (table, target, sample_weight): rows to hold out instead.
         validation_fraction: the share of rows to hold out. With 0 the last epoch counts.
         epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see `Recipe`.
@@ -240,12 +246,14 @@ def _measured(trained: Trained, target: Target, held: Rows) -> _Member:
     if trained.outputs is None:
         return _Member(trained)
     if isinstance(target, Classes):
-        return _Member(trained, temperature(trained.outputs, held.targets, held.weights))
+        heat = temperature(trained.outputs, held.targets, held.weights)
+        return _Member(trained, temperature=heat)
     distances = scores(target, trained.outputs, held.targets)
-    if held.weights is None:
-        return _Member(trained, scores=distances)
-    is_counted = held.weights > 0
-    return _Member(trained, scores=distances[is_counted], weights=held.weights[is_counted])
+    if target.loss != "gaussian":
+        return _Member(trained, trained.error, 1.0, distances, held.weights)
+    error = SquaredError().error(trained.outputs[:, :1], held.targets, held.weights)
+    factor = deviation_factor(distances, held.weights)
+    return _Member(trained, error, factor, distances / factor, held.weights)
 
 
 def _model_of(
@@ -259,7 +267,7 @@ def _model_of(
         target,
         [one.trained.model for one in members],
         [one.temperature for one in members],
-        _shares(target, [one.trained.error for one in members]),
+        _shares(target, [one.error for one in members]),
         report,
         np.concatenate(held_out) if held_out else None,
         np.concatenate(weights) if weights else None,
@@ -269,12 +277,12 @@ def _model_of(
 def _shares(target: Target, errors: Sequence[float]) -> list[float]:
     """The weight of each member in the average.
 
-    By 1 / error^2 where the error is the root of a mean squared one: of independent predictions
-    with these errors and no bias this average has the least. Else all are equal.
+    Of means by 1 / error^2, the mean squared one: of independent predictions with these errors and
+    no bias this average has the least. Else all are equal.
     """
     found = np.array(errors)
     shares = np.ones(len(found))
-    if isinstance(target, Numbers) and target.loss == LOSSES[0] and np.isfinite(found).all():
+    if isinstance(target, Numbers) and target.loss != "quantile" and np.isfinite(found).all():
         least = found.min()
         shares[found > least] = np.square(least / found[found > least])
     return (shares / shares.sum()).tolist()
@@ -363,11 +371,13 @@ def _given(columns: Columns, target: Target, validation: tuple[Any, ...]) -> Row
     table, y, weight = (*validation, None)[:3]
     arrays = columns.transform(table)
     rows = len(next(iter(arrays.values())))
-    found = Rows(arrays, target.encode(y), _weights(weight, rows))
+    weights = _weights(weight, rows)
+    found = Rows(arrays, target.encode(y), weights)
     if len(found) != rows:
         raise ValueError("validation: table and target have different numbers of rows")
-    check_near(target, y, np.arange(rows))
-    return found
+    used = np.arange(rows) if weights is None else np.flatnonzero(weights)
+    check_near(target, y, used)
+    return found.take(used)
 
 
 def _weights(given: Any, rows: int) -> NDArray[np.float64] | None:

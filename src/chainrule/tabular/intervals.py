@@ -20,6 +20,11 @@ from chainrule.tabular.targets import Numbers
 _ROUNDED = 1 - 1e-12
 """Sums of weights are rounded."""
 
+_NINE_OF_TEN = 0.9, 1.6448536
+"""A share of a Gaussian, and the standard deviations on each side of its mean that hold it."""
+
+_LEAST_FACTOR, _MOST_FACTOR = 0.02, 50.0
+
 
 def scores(target: Numbers, outputs: NDArray[Any], encoded: NDArray[Any]) -> NDArray[np.float64]:
     """How far each row's target lies from its prediction, shape (rows, targets).
@@ -40,10 +45,27 @@ def scores(target: Numbers, outputs: NDArray[Any], encoded: NDArray[Any]) -> NDA
     return distance / target.deviation(outputs)[:, None] if target.loss == "gaussian" else distance
 
 
+def deviation_factor(held_out: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+    """By what the standard deviations of a Gaussian are multiplied, so that nine of ten rows held
+    out lie as near to the mean as a Gaussian's would.
+
+    A member whose deviations are too wide then does not rule those of an ensemble.
+
+    Args:
+        held_out: the scores of a member's rows held out, shape (rows, 1).
+        weights: their weights, above 0, or None.
+    """
+    share, deviations = _NINE_OF_TEN
+    weights = _weights(held_out, weights)
+    width = _width(held_out, weights, min(share, _most(weights)))[0]
+    return float(np.clip(width / deviations, _LEAST_FACTOR, _MOST_FACTOR))
+
+
 def interval(
     target: Numbers,
     outputs: Sequence[NDArray[Any]],
     weights: Sequence[float],
+    factors: Sequence[float],
     held_out: NDArray[np.float64],
     weights_held_out: NDArray[np.float64] | None,
     coverage: float,
@@ -54,14 +76,24 @@ def interval(
         target: what is predicted.
         outputs: of each member.
         weights: the weight of each member.
-        held_out: the scores of rows held out, shape (rows, targets).
+        factors: of a Gaussian, by what the standard deviations of each member are multiplied.
+        held_out: the scores of rows held out, divided by these factors, shape (rows, targets).
         weights_held_out: their weights, above 0, or None.
         coverage: the probability, between 0 and 1.
 
     Warns:
         UserWarning: if too few rows were held out for this coverage.
     """
-    width = _width(held_out, weights_held_out, coverage)
+    of_rows = _weights(held_out, weights_held_out)
+    most = _most(of_rows)
+    if coverage > most:
+        rows = most / (1 - most)
+        warnings.warn(
+            f"{rows:.3g} rows held out, as their weights count, are too few for an interval of "
+            f"coverage {coverage:.6g}; this one is of {most:.3g}. Hold out more rows",
+            stacklevel=3,
+        )
+    width = _width(held_out, of_rows, min(coverage, most))
     if target.loss == "quantile":
         bounds = np.average([target.bounds(o) for o in outputs], axis=0, weights=weights)
         low, high = bounds[:, 0] - width[0], bounds[:, -1] + width[0]
@@ -71,33 +103,40 @@ def interval(
     middle = np.average([target.decode(o) for o in outputs], axis=0, weights=weights)
     half = width[0] if target.is_vector else width
     if target.loss == "gaussian":
-        spread = np.average([target.deviation(o) for o in outputs], axis=0, weights=weights)
+        deviations = [f * target.deviation(o) for f, o in zip(factors, outputs, strict=True)]
+        spread = np.average(deviations, axis=0, weights=weights)
         half = half * (spread if target.is_vector else spread[:, None])
     return middle - half, middle + half
 
 
+def _weights(
+    held_out: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """The weights of rows, 1 at most, so that their squares do not vanish."""
+    return np.ones(len(held_out)) if weights is None else weights / weights.max()
+
+
+def _to_come(weights: NDArray[np.float64]) -> float:
+    """The weight of the row to come: the mean of a row that is drawn by the weights."""
+    return float(np.square(weights).sum() / weights.sum())
+
+
+def _most(weights: NDArray[np.float64]) -> float:
+    """The largest coverage that rows of these weights can tell."""
+    total = float(weights.sum())
+    return total / (total + _to_come(weights))
+
+
 def _width(
-    held_out: NDArray[np.float64], weights: NDArray[np.float64] | None, coverage: float
+    held_out: NDArray[np.float64], weights: NDArray[np.float64], coverage: float
 ) -> NDArray[np.float64]:
     """The score of each target that a share `coverage` of the rows and the one to come is at most.
 
-    The row to come is as likely to lie at any rank. It has the mean weight of a row that is drawn
-    by the weights.
+    The row to come is as likely to lie at any rank.
     """
-    weights = np.ones(len(held_out)) if weights is None else weights
-    total = weights.sum()
-    to_come = np.square(weights).sum() / total
-    most = total / (total + to_come)
-    if coverage > most:
-        warnings.warn(
-            f"{total / to_come:.3g} rows held out, as their weights count, are too few for an "
-            f"interval of coverage {coverage:.6g}; this one is of {most:.3g}. Hold out more rows",
-            stacklevel=4,
-        )
     order = np.argsort(held_out, axis=0)
-    reached = (
-        np.cumsum(weights[order], axis=0) >= (total + to_come) * min(coverage, most) * _ROUNDED
-    )
+    least = (weights.sum() + _to_come(weights)) * coverage * _ROUNDED
+    reached = np.cumsum(weights[order], axis=0) >= least
     return np.take_along_axis(held_out, order, axis=0)[
         reached.argmax(axis=0), range(order.shape[1])
     ]

@@ -43,10 +43,12 @@ class TabularModel:
         columns: the `Columns`: what was decided for each, and how rows become arrays.
         target: the classes, or the mean, scale and range of the numbers that are predicted.
         members: the networks, whose predictions are averaged.
-        temperatures: what the outputs of each are divided by, before they become probabilities.
+        temperatures: what the outputs of each are divided by, before they become probabilities; of
+            a Gaussian by what its standard deviations are multiplied for an interval.
         weights: the weight of each in the average; they sum to 1.
         scores: of a regression, how far the targets of the rows held out lie from their
-            predictions; None where none were held out.
+            predictions; None where none were held out. Of a Gaussian in its standard deviations
+            times the temperature.
         score_weights: the weights of these rows, or None.
         report: what the training found: for each of the "members" its "best_epoch",
             "validation_error", "epochs" and "stop_reason"; how many "rows" there were, the
@@ -176,7 +178,8 @@ class TabularModel:
         Their width is that which held this share of the rows held out, by their weights: the same
         for all rows, or with loss="gaussian" in proportion to the standard deviation, or with
         loss="quantile" what widens the outermost two quantiles. These rows have also chosen the
-        best epoch, so a little fewer than this share may lie within.
+        best epoch, so a little fewer than this share may lie within. Of an ensemble they are of
+        single members, and the mean of these errs less: after few epochs more may lie within.
 
         Returns:
             (low, high), each of the shape of `predict`.
@@ -193,7 +196,10 @@ class TabularModel:
         if self.scores is None:
             raise ValueError("no rows were held out, so nobody knows how wide an interval must be")
         outputs = self._outputs(table)
-        return interval(target, outputs, self.weights, self.scores, self.score_weights, coverage)
+        return interval(
+            target, outputs, self.weights, self.temperatures, self.scores, self.score_weights,
+            coverage,
+        )  # fmt: skip
 
     def predict_quantiles(self, table: Any) -> NDArray[np.float64]:
         """The quantiles of `target.quantiles`, rising in each row: shape (rows, quantiles).

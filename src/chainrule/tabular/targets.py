@@ -28,6 +28,10 @@ _FARTHEST = 1e18
 """Standardised targets farther out are refused: the loss squares them in float32."""
 
 
+_ROUNDING = 1e-14
+"""Targets that differ by less, as a share of the largest, count as equal: float64 rounds them."""
+
+
 class OutlierError(ValueError):
     """A target lies too far from those that a network is trained on.
 
@@ -87,7 +91,8 @@ class Numbers:
     """The targets of a regression, standardised for the network.
 
     Attributes:
-        mean, scale: of each output on the training rows; the scale of a constant one is 1.
+        mean, scale: of each output on the training rows; the scale of a constant one is 1, or what
+            float64 rounds of it if that is more.
         low, high: the range of each output there, within which predictions are clipped.
         is_vector: whether a target is one number, not a row of them.
         loss: "squared_error", "quantile" or "gaussian".
@@ -189,12 +194,12 @@ def fit_target(
         table = table[train]
     if not len(table):
         raise ValueError(f"of {len(values)} rows none is left to train on: give more rows")
-    largest = np.abs(table).max(axis=0)
     size = power_of_two(table, axis=0)
-    scale = (table / size).std(axis=0)
+    scale = (table / size).std(axis=0) * size
+    rounded = _ROUNDING * np.abs(table).max(axis=0)
     return Numbers(
         _plain((table / size).mean(axis=0) * size),
-        _plain(np.where(scale * size > 1e-12 * largest, scale * size, 1.0)),
+        _plain(np.where(scale > rounded, scale, np.maximum(rounded, 1.0))),
         _plain(table.min(axis=0)),
         _plain(table.max(axis=0)),
         values.ndim == 1,

@@ -113,10 +113,10 @@ class ArrayMetric:
             if self.outputs in CLASS_OUTPUTS or self.outputs == "values":
                 return self._of_classes(outputs, targets.argmax(axis=1))
             return self._of_decisions(outputs, targets)
-        return self._of_decisions(outputs.reshape(len(outputs), -1), targets)
+        return self._of_decisions(outputs, targets)
 
     def _of_classes(self, outputs: Array, labels: Array) -> tuple[Array, Array]:
-        rows = np.moveaxis(outputs, 1, -1).reshape(-1, outputs.shape[1])
+        rows = _in_rows(outputs)
         if len(rows) != labels.size:
             raise ShapeError(
                 f"{self.name}: outputs {outputs.shape} need one label for each row of scores; got "
@@ -138,7 +138,7 @@ class ArrayMetric:
         return probabilities_of(rows.astype(np.float64), self.outputs)
 
     def _of_decisions(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        targets = targets.reshape(outputs.shape)
+        outputs, targets = _in_rows(outputs), _in_rows(targets.reshape(outputs.shape))
         labels = (targets > 0.5).astype(np.int64)
         if outputs.shape[1] == 1:
             outputs, labels, targets = outputs[:, 0], labels[:, 0], targets[:, 0]
@@ -166,6 +166,13 @@ class ArrayMetric:
         )
 
 
+def _in_rows(outputs: Array) -> Array:
+    """A row for each sample and position, with a column for each class or label."""
+    if outputs.ndim < 2:
+        return outputs.reshape(-1, 1)
+    return np.moveaxis(outputs, 1, -1).reshape(-1, outputs.shape[1])
+
+
 def targets_come_first(function: Callable[..., Any]) -> bool:
     """Whether a function has the arguments of scikit-learn's metrics: (y_true, ...)."""
     try:
@@ -183,6 +190,7 @@ class _Score(NamedTuple):
         higher_is_better: which way early stopping looks.
         binary: the arguments for two classes.
         several: those for more classes, or for several labels a row.
+        takes_labels: whether it takes several labels a row, and gives the mean over them.
     """
 
     function: str
@@ -190,6 +198,7 @@ class _Score(NamedTuple):
     higher_is_better: bool
     binary: dict[str, Any]
     several: dict[str, Any]
+    takes_labels: bool = True
 
 
 _BINARY, _MACRO = {"zero_division": 0.0}, {"zero_division": 0.0, "average": "macro"}
@@ -199,10 +208,12 @@ SCORES = {
     "f1": _Score("f1_score", "classes", True, _BINARY, _MACRO),
     "precision": _Score("precision_score", "classes", True, _BINARY, _MACRO),
     "recall": _Score("recall_score", "classes", True, _BINARY, _MACRO),
-    "balanced_accuracy": _Score("balanced_accuracy_score", "classes", True, {}, {}),
-    "log_loss": _Score("log_loss", "probabilities", False, {}, {}),
+    "balanced_accuracy": _Score("balanced_accuracy_score", "classes", True, {}, {}, False),
+    "log_loss": _Score("log_loss", "probabilities", False, {}, {}, False),
 }
-"""Metrics of scikit-learn by name; of several classes or labels the mean over them counts."""
+"""Metrics of scikit-learn by name; of several classes or labels the mean over them counts.
+
+Labels at several positions, as the pixels of a mask, count as those of so many rows."""
 
 
 def score(name: str) -> ArrayMetric:
@@ -231,6 +242,9 @@ def _score(said: _Score, outputs: Array, labels: Array) -> float:
     from sklearn import metrics  # at its first use: it is slow to import
 
     function = getattr(metrics, said.function)
+    if labels.ndim == 2 and not said.takes_labels:
+        columns = zip(outputs.T, labels.T, strict=True)
+        return float(np.mean([_score(said, *column) for column in columns]))
     classes = 2
     if outputs.ndim > 1:
         classes = outputs.shape[1]
@@ -239,6 +253,6 @@ def _score(said: _Score, outputs: Array, labels: Array) -> float:
     options = said.binary if classes == 2 and labels.ndim == 1 else said.several
     if said.function == "roc_auc_score" and labels.ndim == 1 and classes > 2:
         options = {**options, "labels": range(classes)}
-    if said.function == "log_loss" and labels.ndim == 1:
+    if said.function == "log_loss":
         options = {"labels": range(classes)}
     return float(function(labels, outputs, **options))
