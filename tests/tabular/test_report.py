@@ -116,6 +116,14 @@ def test_one_epoch_has_no_curve():
         assert page.count(">epoch</text>") == charts
 
 
+def test_dates_before_1970():
+    stamps = pd.Timestamp("1950-06-23 18:00") + pd.to_timedelta(np.arange(0, 3000, 25), "D")
+    frame = pd.DataFrame({"day": stamps})
+    model = tabular.fit(frame, np.arange(len(frame)), "regression", preset="fast", epochs=1)
+    rows = {row[0]: row for row in read(tabular.report_page(model, frame, np.arange(len(frame))))}
+    assert rows["day"][4] == f"1950-06-23 to {stamps.max().date()}"
+
+
 def test_permutation_importances(price_model):
     found = tabular.permutation_importances(price_model, FRAME[TEST], PRICE[TEST])
     assert set(found) == set(FRAME)

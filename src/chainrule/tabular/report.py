@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -313,7 +314,7 @@ def _values(cells: Any) -> str:
     values = cells.values[present]
     low, middle, high = np.quantile(values, [0, 0.5, 1]).tolist()
     if cells.form == "dates":
-        days = [str(np.datetime64(int(day), "D")) for day in (low, high)]
+        days = [str(np.datetime64(math.floor(day), "D")) for day in (low, high)]
         return f"{days[0]} to {days[1]}{missing}"
     return f"{_number(low)} to {_number(high)}, median {_number(middle)}{missing}"
 
