@@ -124,6 +124,24 @@ def test_dates_before_1970():
     assert rows["day"][4] == f"1950-06-23 to {stamps.max().date()}"
 
 
+def test_several_targets():
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    x = RNG.normal(size=(200, 3))
+    y = pd.DataFrame({"price": 3 * x[:, 0], "volume": 1000 * RNG.normal(size=200), "same": 1.0})
+    model = sklearn.TabularRegressor("fast", epochs=30, random_state=0).fit(x, y)
+    figures = tabular.figures(model.model_, x, y)
+    assert figures["r2"] == pytest.approx(model.score(x, y))
+    page = tabular.report_page(model.model_, x, y, train=(x, y))
+    for name in y:
+        assert f"predictions of {name}<" in page and f"errors of {name}<" in page
+    assert "3 numbers" in page and "r2 is the mean over them" in page
+    many = np.tile(y.to_numpy(), 4)
+    model = tabular.fit(x, many, "regression", preset="fast", epochs=1)
+    page = tabular.report_page(model, x, many)
+    assert "The first 8 of 12 targets" in page and page.count("<svg") == 2 * 8
+    assert "predictions of target 7<" in page
+
+
 def test_permutation_importances(price_model):
     found = tabular.permutation_importances(price_model, FRAME[TEST], PRICE[TEST])
     assert set(found) == set(FRAME)

@@ -46,7 +46,8 @@ class Measured(Protocol):
 
 def figures(model: Measured, table: Any, target: Any) -> dict[str, float]:
     """Of a classification the accuracy and the cross-entropy, "loss"; of a regression "rmse" and
-    "mae", in the target's units, and "r2", the share of the variance that is explained.
+    "mae", in the target's units, and "r2", the share of the variance that is explained. Of several
+    targets "r2" is the mean over them, and the errors are those of all together.
 
     Example:
         >>> import numpy as np
@@ -99,16 +100,29 @@ def _hits(shares: NDArray[np.float64], codes: NDArray[np.int64]) -> dict[str, fl
 
 def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, float]:
     _check_rows(len(predicted), len(y))
-    unit = float(max(power_of_two(predicted), power_of_two(y)))  # else squares overflow
-    y = y / unit
-    error = predicted.reshape(y.shape) / unit - y
-    variance = float(np.square(y - y.mean(axis=0)).mean())
-    mse = float(np.square(error).mean())
+    y = y.reshape(len(y), -1)
+    predicted = predicted.reshape(y.shape)
+    units = np.maximum(power_of_two(predicted, axis=0), power_of_two(y, axis=0))
+    y, unit = y / units, float(units.max())  # else squares overflow
+    error = predicted / units - y
+    scaled = error * (units / unit)
     return {
-        "rmse": mse**0.5 * unit,
-        "mae": float(np.abs(error).mean()) * unit,
-        "r2": 1 - mse / variance if variance else float("nan"),
+        "rmse": float(np.square(scaled).mean()) ** 0.5 * unit,
+        "mae": float(np.abs(scaled).mean()) * unit,
+        "r2": float(np.mean([_r2(*pair) for pair in zip(error.T, y.T, strict=True)])),
     }
+
+
+def _r2(error: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """The share of a target's variance that is explained; of a constant 1 without errors, else 0.
+
+    Of a single row it is undefined.
+    """
+    if len(y) < 2:
+        return float("nan")
+    if (y == y[0]).all():
+        return float(not error.any())
+    return float(1 - np.square(error).sum() / np.square(y - y.mean()).sum())
 
 
 def _check_rows(rows: int, targets: int) -> None:

@@ -20,6 +20,7 @@ from chainrule.tabular.targets import Classes
 
 _MOST_POINTS = 1000
 _MOST_CLASSES = 20
+_MOST_TARGETS = 8
 _MOST_ROWS = 2000
 """Rows on which importances are measured."""
 _BINS = 10
@@ -134,6 +135,7 @@ def page_of(
         "<h2>How good it is</h2>",
         _note(f"On {len(target):,} rows that it was not trained on."),
         _figures(found),
+        *_notes(model),
         *outcome,
         "<h2>How the training went</h2>",
         *_curves(model),
@@ -171,7 +173,8 @@ def _summary(model: Measured) -> str:
 
 def _predicted(model: Measured) -> str:
     if model.classes is None:
-        return "a number"
+        targets = _targets(model)
+        return "a number" if targets == 1 else f"{targets} numbers"
     labels = list(map(str, model.classes))
     shown = ", ".join(labels[:_MOST_CLASSES])
     return f"one of {len(labels)} classes: {shown}{', ...' * (len(labels) > _MOST_CLASSES)}"
@@ -181,6 +184,21 @@ def _figures(found: Mapping[str, Mapping[str, float]]) -> str:
     names = list(found["the model"])
     rows = [[name, *(_number(row[n]) for n in names)] for name, row in found.items()]
     return _table(["", *names], rows, numbers=range(1, len(names) + 1))
+
+
+def _notes(model: Measured) -> list[str]:
+    """What the figures are of."""
+    notes = []
+    if (targets := _targets(model)) > 1:
+        notes.append(
+            _note(f"Of {targets} targets: r2 is the mean over them, the errors are pooled.")
+        )
+    return notes
+
+
+def _targets(model: Measured) -> int:
+    """How many numbers are predicted for a row, or 1 for a class."""
+    return 1 if isinstance(model.target, Classes) else len(model.target.mean)
 
 
 def _curves(model: Measured) -> list[str]:
@@ -246,25 +264,29 @@ def _classes(model: Measured, classes: Classes, table: Any, target: Any) -> list
 
 
 def _errors(model: Measured, table: Any, target: Any) -> list[str]:
-    """What is predicted beside what is right, and the errors."""
+    """What is predicted beside what is right, and the errors; of each of several targets."""
     y = np.asarray(target, np.float64)
-    predicted = np.asarray(model.predict(table), np.float64)
-    if y.ndim > 1:
-        y, predicted = y[:, 0], predicted.reshape(len(y), -1)[:, 0]
+    y = y.reshape(len(y), -1)
+    predicted = np.asarray(model.predict(table), np.float64).reshape(y.shape)
     some = np.linspace(0, len(y) - 1, min(len(y), _MOST_POINTS)).astype(int)
-    heights, edges = np.histogram(predicted - y, bins=30)
+    numbered = [f"target {number}" for number in range(y.shape[1])]
+    names = [f" of {name}" for name in getattr(target, "columns", numbered)]
+    names = [""] if y.shape[1] == 1 else names
+    charts = []
+    for name, actual, found in zip(names[:_MOST_TARGETS], y.T, predicted.T, strict=False):
+        heights, edges = np.histogram(found - actual, bins=30)
+        points = scatter_chart(
+            actual[some], found[some], title=f"predictions{name}", x="actual", y="predicted",
+            diagonal=True,
+        )  # fmt: skip
+        bars = bar_chart(edges, heights, title=f"errors{name}", x="predicted - actual", y="rows")
+        charts += [points, bars]
+    more = f"The first {_MOST_TARGETS} of {len(names)} targets."
     return [
         "<h2>Where it is wrong</h2>",
-        _charts(
-            [
-                scatter_chart(
-                    y[some], predicted[some], title="predictions", x="actual", y="predicted",
-                    diagonal=True,
-                ),
-                bar_chart(edges, heights, title="errors", x="predicted - actual", y="rows"),
-            ]
-        ),
-    ]  # fmt: skip
+        *([_note(more)] if len(names) > _MOST_TARGETS else []),
+        _charts(charts),
+    ]
 
 
 def _columns(model: Measured, table: Any, target: Any) -> str:
