@@ -67,7 +67,7 @@ def write_report(
         model: a `TabularModel`; the estimators have a method `report`.
         table, target: rows that the model was not trained on, with what it should predict.
         train: the rows it was trained on, for the baselines: a constant, and a linear model of the
-            same columns.
+            same columns; see `baselines`.
         title: of the page.
 
     Raises:
@@ -105,15 +105,11 @@ def compared(
     table: Any,
     target: Any,
     train: tuple[Any, Any] | None,
-    seconds: float | None = None,
 ) -> dict[str, dict[str, float]]:
-    """The figures of the model, and where it is known what it was trained on of baselines.
-
-    `seconds` is a budget for the training of the linear model.
-    """
+    """The figures of the model, and where it is known what it was trained on of baselines."""
     found = {"the model": figures(model, table, target)}
     if train is not None:
-        found |= baselines(model, train, (table, target), seconds)
+        found |= baselines(model, train, (table, target))
     return found
 
 
@@ -135,7 +131,7 @@ def page_of(
         "<h2>How good it is</h2>",
         _note(f"On {len(target):,} rows that it was not trained on."),
         _figures(found),
-        *_notes(model),
+        *_notes(model, found),
         *outcome,
         "<h2>How the training went</h2>",
         *_curves(model),
@@ -186,12 +182,21 @@ def _figures(found: Mapping[str, Mapping[str, float]]) -> str:
     return _table(["", *names], rows, numbers=range(1, len(names) + 1))
 
 
-def _notes(model: Measured) -> list[str]:
+def _notes(model: Measured, found: Mapping[str, Mapping[str, float]]) -> list[str]:
     """What the figures are of."""
     notes = []
     if (targets := _targets(model)) > 1:
         notes.append(
             _note(f"Of {targets} targets: r2 is the mean over them, the errors are pooled.")
+        )
+    if "a linear model" in found:
+        kind = "logistic regression" if model.is_classification else "least squares"
+        notes.append(_note(f"A linear model: {kind} on the same columns, standardised."))
+    elif len(found) > 1:
+        notes.append(
+            _note(
+                "A linear model is left out: there are too many rows and columns to solve for it."
+            )
         )
     return notes
 
