@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from chainrule import tabular
-from chainrule.tabular import reading, report
+from chainrule.tabular import linear, reading, report
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -116,12 +116,173 @@ def test_one_epoch_has_no_curve():
         assert page.count(">epoch</text>") == charts
 
 
+def rows_of(kind, rows=160):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(rows, 4))
+    match kind:
+        case "skewed":
+            return np.exp(1.5 * x)
+        case "heavy tails":
+            return rng.standard_t(1.5, size=(rows, 4))
+        case "collinear":
+            return np.c_[x, x[:, 0] + x[:, 1], 10 * x[:, 2]]
+        case "constant":
+            return np.c_[np.full(rows, 0.1), x]
+        case "far":
+            return x * [1e-12, 1, 1e9, 1] + [0, 1e7, 0, 0]
+        case "wide":
+            return rng.normal(size=(rows, 300))
+    return x
+
+
+KINDS = ["normal", "skewed", "heavy tails", "collinear", "constant", "far", "wide"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("targets", [1, 2])
+def test_the_linear_model_is_least_squares(kind, targets):
+    pytest.importorskip("sklearn")
+    from sklearn.linear_model import LinearRegression
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x = rows_of(kind)
+    y = x[:, :3] / x[:, :3].max(axis=0) @ [3.0, -2.0, 1.0]
+    y = y + 0.1 * np.random.default_rng(2).normal(size=len(y))
+    if targets == 2:
+        y = np.c_[y, 1000 * x[:, 3]]
+    train, test = (x[:100], y[:100]), (x[100:], y[100:])
+    model = tabular.fit(*train, "regression", preset="fast", epochs=1, hidden=(4,))
+    found = tabular.baselines(model, train, test)["a linear model"]
+    encoded = [model.columns.transform(rows)["numbers"] for rows in (train[0], test[0])]
+    other = make_pipeline(StandardScaler(), LinearRegression()).fit(encoded[0], train[1])
+    predicted = other.predict(encoded[1])
+    assert found["r2"] == pytest.approx(r2_score(test[1], predicted), rel=1e-6, abs=1e-6)
+    assert found["mae"] == pytest.approx(mean_absolute_error(test[1], predicted), rel=1e-6)
+    if targets == 1:
+        error = root_mean_squared_error(test[1], predicted)
+        assert found["rmse"] == pytest.approx(error, rel=1e-6)
+    if kind not in ("wide", "far"):  # there the scale decides which columns count
+        plain = LinearRegression().fit(encoded[0], train[1]).predict(encoded[1])
+        assert found["r2"] == pytest.approx(r2_score(test[1], plain), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "separable"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_linear_model_is_logistic_regression(kind, classes):
+    pytest.importorskip("sklearn")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import accuracy_score, log_loss
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x = rows_of(kind)
+    y = x[:, 1] + (x[:, 2] / np.abs(x[:, 2]).max() if kind != "separable" else 0)
+    y = np.digitize(y, np.quantile(y, [0.3, 0.7][: classes - 1]))
+    train, test = (x[:100], y[:100]), (x[100:], y[100:])
+    model = tabular.fit(*train, "classification", preset="fast", epochs=1, hidden=(4,))
+    found = tabular.baselines(model, train, test)["a linear model"]
+    encoded = [model.columns.transform(rows)["numbers"] for rows in (train[0], test[0])]
+    other = make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000, tol=1e-9))
+    shares = other.fit(encoded[0], train[1]).predict_proba(encoded[1])
+    assert found["accuracy"] == accuracy_score(test[1], shares.argmax(axis=1))
+    shares = np.maximum(shares, 1e-12)  # the least that counts in the figures
+    expected = log_loss(test[1], shares / shares.sum(axis=1, keepdims=True))
+    assert found["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_linear_model_has_a_column_for_each_embedded_value():
+    rng = np.random.default_rng(3)
+    towns = np.array([f"town {n}" for n in rng.integers(0, 30, 400)])
+    heights = {f"town {n}": float(rng.normal()) for n in range(30)}
+    y = np.array([heights[town] for town in towns])
+    for table in ({"town": towns}, {"town": towns, "size": rng.normal(size=400)}):
+        model = tabular.fit(table, y, "regression", epochs=1, hidden=(4,))
+        assert model.columns.sizes == (32,)
+        found = tabular.baselines(model, (table, y), (table, y))
+        assert found["a linear model"]["rmse"] < 1e-10
+        labels = np.where(y > 0, "high", "low")
+        model = tabular.fit(table, labels, "classification", epochs=1, hidden=(4,))
+        found = tabular.baselines(model, (table, labels), (table, labels))
+        assert found["a linear model"]["accuracy"] == 1.0
+
+
+def test_classes_that_the_linear_model_does_not_see():
+    x = RNG.normal(size=(90, 2))
+    y = np.repeat(["a", "b", "c"], 30)
+    model = tabular.fit(x, y, "classification", preset="fast", epochs=1)
+    found = tabular.baselines(model, (x[:60], y[:60]), (x[60:], y[60:]))
+    assert found["a linear model"]["accuracy"] == 0.0
+    assert found["a linear model"]["loss"] == pytest.approx(-np.log(1e-12))
+    found = tabular.baselines(model, (x[:30], y[:30]), (x[:30], y[:30]))
+    assert found["a linear model"] == {"accuracy": 1.0, "loss": 0.0}
+
+
+def test_the_linear_model_of_large_tables(monkeypatch):
+    x = RNG.normal(size=(400, 6))
+    y = x @ np.arange(6.0)
+    model = tabular.fit(x, y, "regression", preset="fast", epochs=1)
+    monkeypatch.setattr(linear, "_MOST_NUMBERS", 6 * 50)
+    assert len(linear.Inputs(model.columns, x).rows) == 50
+    assert len(linear.Inputs(model.columns, x, classes=8).rows) == 25
+    found = tabular.baselines(model, (x, y), (x, y))
+    assert found["a linear model"]["r2"] == pytest.approx(1)
+    monkeypatch.setattr(linear, "_MOST_COLUMNS", 5)
+    assert list(tabular.baselines(model, (x, y), (x, y))) == ["the mean"]
+    page = tabular.report_page(model, x, y, train=(x, y))
+    assert "A linear model is left out" in page
+    monkeypatch.setattr(linear, "_MOST_ONE_HOT", 7)
+    table = {"town": [f"town {n % (20 - n // 40)}" for n in range(400)]}
+    model = tabular.fit(table, y, "regression", epochs=1, hidden=(4,))
+    assert linear.Inputs(model.columns, table).width == 7
+
+
+def test_dates_before_1970():
+    stamps = pd.Timestamp("1950-06-23 18:00") + pd.to_timedelta(np.arange(0, 3000, 25), "D")
+    frame = pd.DataFrame({"day": stamps})
+    model = tabular.fit(frame, np.arange(len(frame)), "regression", preset="fast", epochs=1)
+    rows = {row[0]: row for row in read(tabular.report_page(model, frame, np.arange(len(frame))))}
+    assert rows["day"][4] == f"1950-06-23 to {stamps.max().date()}"
+
+
+def test_several_targets():
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    x = RNG.normal(size=(200, 3))
+    y = pd.DataFrame({"price": 3 * x[:, 0], "volume": 1000 * RNG.normal(size=200), "same": 1.0})
+    model = sklearn.TabularRegressor("fast", epochs=30, random_state=0).fit(x, y)
+    figures = tabular.figures(model.model_, x, y)
+    assert figures["r2"] == pytest.approx(model.score(x, y))
+    page = tabular.report_page(model.model_, x, y, train=(x, y))
+    for name in y:
+        assert f"predictions of {name}<" in page and f"errors of {name}<" in page
+    assert "3 numbers" in page and "r2 is the mean over them" in page
+    many = np.tile(y.to_numpy(), 4)
+    model = tabular.fit(x, many, "regression", preset="fast", epochs=1)
+    page = tabular.report_page(model, x, many)
+    assert "The first 8 of 12 targets" in page and page.count("<svg") == 2 * 8
+    assert "predictions of target 7<" in page
+
+
 def test_permutation_importances(price_model):
     found = tabular.permutation_importances(price_model, FRAME[TEST], PRICE[TEST])
     assert set(found) == set(FRAME)
     assert found["size <m2>"] > 10 * abs(found["noise"])
     again = tabular.permutation_importances(price_model, FRAME[TEST], PRICE[TEST])
     assert found == again
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_report_reads_columns_as_the_training_did_and_no_dropped_one(named, tmp_path):
+    days = pd.date_range("2026-01-01", periods=240).strftime("%d/%m/%Y")
+    frame = FRAME[["size <m2>"]].assign(on=days, lists=[[1]] * 240, wide=np.inf)
+    table = frame if named else frame.to_numpy(dtype=object)
+    drop = ["lists", "wide"] if named else [2, 3]
+    model = tabular.fit(table[TRAIN], PRICE[TRAIN], "regression", epochs=2, drop=drop)
+    early = table[:20]  # whose days alone would not tell their order
+    tabular.write_report(tmp_path / "r.html", model, early, PRICE[:20])
+    text = (tmp_path / "r.html").read_text()
+    assert "text of dates, day first" in text and "2026-01-01 to 2026-01-20" in text
 
 
 def test_dates_keep_their_milliseconds():

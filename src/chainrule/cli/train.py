@@ -270,7 +270,7 @@ Examples:
     metavar="SECONDS",
     section="Training",
     models=_TABLES,
-    help="How long the training may take: it is shortened to fit. The linear model has as long.",
+    help="How long the training may take: it is shortened to fit.",
 )
 @option(
     "--optimizer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,13 +13,16 @@ from numpy.typing import NDArray
 from chainrule.drawing import bar_chart, line_chart, scatter_chart
 from chainrule.markup import escaped
 from chainrule.system.atomic_files import write_atomically
+from chainrule.tabular.cells import Cells
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.figures import Measured, baselines, figures
+from chainrule.tabular.kinds import Unused
 from chainrule.tabular.reading import read
 from chainrule.tabular.targets import Classes
 
 _MOST_POINTS = 1000
 _MOST_CLASSES = 20
+_MOST_TARGETS = 8
 _MOST_ROWS = 2000
 """Rows on which importances are measured."""
 _BINS = 10
@@ -65,7 +69,7 @@ def write_report(
         model: a `TabularModel`; the estimators have a method `report`.
         table, target: rows that the model was not trained on, with what it should predict.
         train: the rows it was trained on, for the baselines: a constant, and a linear model of the
-            same columns.
+            same columns; see `baselines`.
         title: of the page.
 
     Raises:
@@ -103,15 +107,11 @@ def compared(
     table: Any,
     target: Any,
     train: tuple[Any, Any] | None,
-    seconds: float | None = None,
 ) -> dict[str, dict[str, float]]:
-    """The figures of the model, and where it is known what it was trained on of baselines.
-
-    `seconds` is a budget for the training of the linear model.
-    """
+    """The figures of the model, and where it is known what it was trained on of baselines."""
     found = {"the model": figures(model, table, target)}
     if train is not None:
-        found |= baselines(model, train, (table, target), seconds)
+        found |= baselines(model, train, (table, target))
     return found
 
 
@@ -133,6 +133,7 @@ def page_of(
         "<h2>How good it is</h2>",
         _note(f"On {len(target):,} rows that it was not trained on."),
         _figures(found),
+        *_notes(model, found),
         *outcome,
         "<h2>How the training went</h2>",
         *_curves(model),
@@ -170,7 +171,8 @@ def _summary(model: Measured) -> str:
 
 def _predicted(model: Measured) -> str:
     if model.classes is None:
-        return "a number"
+        targets = _targets(model)
+        return "a number" if targets == 1 else f"{targets} numbers"
     labels = list(map(str, model.classes))
     shown = ", ".join(labels[:_MOST_CLASSES])
     return f"one of {len(labels)} classes: {shown}{', ...' * (len(labels) > _MOST_CLASSES)}"
@@ -180,6 +182,30 @@ def _figures(found: Mapping[str, Mapping[str, float]]) -> str:
     names = list(found["the model"])
     rows = [[name, *(_number(row[n]) for n in names)] for name, row in found.items()]
     return _table(["", *names], rows, numbers=range(1, len(names) + 1))
+
+
+def _notes(model: Measured, found: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What the figures are of."""
+    notes = []
+    if (targets := _targets(model)) > 1:
+        notes.append(
+            _note(f"Of {targets} targets: r2 is the mean over them, the errors are pooled.")
+        )
+    if "a linear model" in found:
+        kind = "logistic regression" if model.is_classification else "least squares"
+        notes.append(_note(f"A linear model: {kind} on the same columns, standardised."))
+    elif len(found) > 1:
+        notes.append(
+            _note(
+                "A linear model is left out: there are too many rows and columns to solve for it."
+            )
+        )
+    return notes
+
+
+def _targets(model: Measured) -> int:
+    """How many numbers are predicted for a row, or 1 for a class."""
+    return 1 if isinstance(model.target, Classes) else len(model.target.mean)
 
 
 def _curves(model: Measured) -> list[str]:
@@ -245,25 +271,29 @@ def _classes(model: Measured, classes: Classes, table: Any, target: Any) -> list
 
 
 def _errors(model: Measured, table: Any, target: Any) -> list[str]:
-    """What is predicted beside what is right, and the errors."""
+    """What is predicted beside what is right, and the errors; of each of several targets."""
     y = np.asarray(target, np.float64)
-    predicted = np.asarray(model.predict(table), np.float64)
-    if y.ndim > 1:
-        y, predicted = y[:, 0], predicted.reshape(len(y), -1)[:, 0]
+    y = y.reshape(len(y), -1)
+    predicted = np.asarray(model.predict(table), np.float64).reshape(y.shape)
     some = np.linspace(0, len(y) - 1, min(len(y), _MOST_POINTS)).astype(int)
-    heights, edges = np.histogram(predicted - y, bins=30)
+    numbered = [f"target {number}" for number in range(y.shape[1])]
+    names = [f" of {name}" for name in getattr(target, "columns", numbered)]
+    names = [""] if y.shape[1] == 1 else names
+    charts = []
+    for name, actual, found in zip(names[:_MOST_TARGETS], y.T, predicted.T, strict=False):
+        heights, edges = np.histogram(found - actual, bins=30)
+        points = scatter_chart(
+            actual[some], found[some], title=f"predictions{name}", x="actual", y="predicted",
+            diagonal=True,
+        )  # fmt: skip
+        bars = bar_chart(edges, heights, title=f"errors{name}", x="predicted - actual", y="rows")
+        charts += [points, bars]
+    more = f"The first {_MOST_TARGETS} of {len(names)} targets."
     return [
         "<h2>Where it is wrong</h2>",
-        _charts(
-            [
-                scatter_chart(
-                    y[some], predicted[some], title="predictions", x="actual", y="predicted",
-                    diagonal=True,
-                ),
-                bar_chart(edges, heights, title="errors", x="predicted - actual", y="rows"),
-            ]
-        ),
-    ]  # fmt: skip
+        *([_note(more)] if len(names) > _MOST_TARGETS else []),
+        _charts(charts),
+    ]
 
 
 def _columns(model: Measured, table: Any, target: Any) -> str:
@@ -271,10 +301,7 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
     importance = permutation_importances(model, table, target)
     largest = max(importance.values(), default=0.0)
     largest = largest if largest > 0 else 1.0
-    found, cells = read(table), {}
-    names = found.names or model.columns.names
-    for number, name in enumerate(names):
-        cells[name] = found.column(number, name, None)
+    cells = _used(model.columns, table)
     described = sorted(model.columns.describe(), key=lambda c: -importance.get(c["name"], -np.inf))
     rows = []
     for column in described:
@@ -313,7 +340,7 @@ def _values(cells: Any) -> str:
     values = cells.values[present]
     low, middle, high = np.quantile(values, [0, 0.5, 1]).tolist()
     if cells.form == "dates":
-        days = [str(np.datetime64(int(day), "D")) for day in (low, high)]
+        days = [str(np.datetime64(math.floor(day), "D")) for day in (low, high)]
         return f"{days[0]} to {days[1]}{missing}"
     return f"{_number(low)} to {_number(high)}, median {_number(middle)}{missing}"
 
@@ -343,16 +370,11 @@ def permutation_importances(
     Source: Breiman, "Random forests", Machine Learning 45, 2001.
     """
     rng = np.random.default_rng(seed)
-    found = read(table)
-    some = np.sort(rng.permutation(found.rows)[:_MOST_ROWS])
+    some = np.sort(rng.permutation(read(table).rows)[:_MOST_ROWS])
     y = np.asarray(target)[some]
     columns: Columns = model.columns
-    names = found.names or columns.names
-    wanted = {column.name: column.wanted for column in columns.columns}
-    cells = {
-        name: _objects(found.column(n, name, wanted.get(name)))[some]
-        for n, name in enumerate(names)
-    }
+    cells = {name: np.full(len(some), None) for name in columns.names}
+    cells |= {name: _objects(found)[some] for name, found in _used(columns, table).items()}
     measure = "accuracy" if model.is_classification else "rmse"
     sign = -1.0 if model.is_classification else 1.0
     before = figures(model, cells, y)[measure]
@@ -363,6 +385,20 @@ def permutation_importances(
             shuffled = {**cells, name: cells[name][rng.permutation(len(some))]}
             shares[name] = sign * (figures(model, shuffled, y)[measure] - before)
     return shares
+
+
+def _used(columns: Columns, table: Any) -> dict[str, Cells]:
+    """The cells of the columns that are used, read as the training decided; others may hold
+    anything.
+    """
+    found = read(table)
+    names = found.names or columns.names
+    kinds = {column.name: column for column in columns.columns}
+    return {
+        name: found.column(number, name, kinds[name].wanted)
+        for number, name in enumerate(names)
+        if name in kinds and not isinstance(kinds[name], Unused)
+    }
 
 
 def _objects(cells: Any) -> NDArray[Any]:
