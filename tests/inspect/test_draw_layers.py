@@ -242,3 +242,38 @@ def test_several_inputs_are_drawn_by_their_shapes():
             cr.draw(model, data)
     with pytest.raises(ValueError, match="'second' takes something else"):
         cr.draw(model, ((2,), (4,)), level="neurons")
+
+
+class Scaled(nn.Module):
+    """Its second input is one number for each row."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Linear(3, 2)
+
+    def forward(self, x, y):
+        return self.part(x) * y.reshape(-1, 1)
+
+
+def test_a_picture_takes_the_shapes_that_a_summary_takes():
+    model = Scaled()
+    batches = np.ones((64, 3), "float32"), np.ones(64, "float32")
+    expected = cr.draw(model, batches).svg
+    for shapes in (((3,), ()), ([3], []), ((np.int64(3),), ())):
+        assert cr.summary(model, shapes).input_shape == ((64, 3), (64,))
+        assert cr.draw(model, shapes).svg == expected
+    norm = nn.BatchNorm1d(1, dtype="float64")
+    assert cr.summary(norm, ((1,),)).input_shape == cr.summary(norm, [1]).input_shape == (64, 1)
+    assert cr.draw(norm, ((1,),)).svg == cr.draw(norm, [1]).svg
+    for read in (cr.summary, cr.draw):
+        for wrong in ((0,), ((3,), (-1,))):
+            with pytest.raises(cr.ShapeError, match="is the shape of one row, a tuple of positive"):
+                read(model, wrong)
+
+
+def test_numbers_are_data_of_a_captured_graph():
+    place = cr.placeholder(())
+    graph = cr.capture(lambda a, b: a * b, place, place)
+    texts = [text for lines, _ in boxes(check(cr.draw(graph, (2, 3), values=True))).values()
+             for text in lines]  # fmt: skip
+    assert "6" in texts
