@@ -357,13 +357,14 @@ def scalar(number):
     return {"shape": [], "dtype": "float64", "values": number, "summary": summary, "corner": None}
 
 
-def with_derivative(held):
-    """A change of a trace: what each contribution holds of its local derivative."""
+def with_contributions(held):
+    """A change of a trace: of all contributions; without anything, no local derivatives."""
 
     def change(trace):
         for part in (part for node in trace["nodes"] for part in node["contributions"]):
-            part.pop("derivative")
             part.update(held)
+            if not held:
+                part.pop("derivative")
 
     return change
 
@@ -400,9 +401,10 @@ def changed(change):
         (lambda t: t["nodes"][1].update(attributes={"a": [float("nan")]}), "NaN without quotes"),
         (lambda t: t["layers"][0].update(more=float("inf")), "a number too large for float64"),
         *(
-            (with_derivative({"derivative": found}), "'derivative' of a contribution is")
+            (with_contributions({"derivative": found}), "'derivative' of a contribution is")
             for found in ("much", [1.0], {}, True)
         ),
+        (with_contributions({"consumer": 0}), "a consumer that contributes has no gradient"),
         (
             lambda t: t["nodes"][t["backward"][-1]].update(gradient_formula=None),
             "no formula of its",
@@ -424,7 +426,7 @@ def test_a_foreign_trace_is_refused(change, said, tmp_path):
 
 @pytest.mark.parametrize("held", [{}, {"derivative": None}, {"derivative": "NaN"}])
 def test_a_trace_without_local_derivatives_as_older_ones_are_is_walked(held):
-    again = Explanation.from_json(changed(with_derivative(held)))
+    again = Explanation.from_json(changed(with_contributions(held)))
     parts = [part for visit in cr.walk(again) for part in visit.parts]
     assert parts
     assert all((part.derivative is None) == ("NaN" not in held.values()) for part in parts)

@@ -109,6 +109,10 @@ def _check_gradients(trace: dict[str, Any]) -> None:
     for place, formula in formulas.items():
         if not formulas.keys() >= gradients_named(formula["text"]):
             raise ValueError(f"node {place}: its formula names a gradient that is not there")
+    nodes = trace["nodes"]
+    for node in nodes:
+        if any(nodes[part["consumer"]]["gradient"] is None for part in node["contributions"]):
+            raise ValueError(f"node {node['id']}: a consumer that contributes has no gradient")
 
 
 def _check_layer(layer: Any, nodes: list[Any], where: str) -> None:
