@@ -91,7 +91,7 @@ def check_gradient(
         checks.not_negative("atol", atol),
         np.random.default_rng(checks.seed(seed)),
     )
-    if not any(x.dtype.kind == "f" for x in [*values, *held]):
+    if not held and not any(value.dtype.kind == "f" for value in values):
         raise ValueError(
             "there is nothing to check: give a floating input, as 1.0, or some of the parameters"
         )
