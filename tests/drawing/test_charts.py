@@ -156,6 +156,34 @@ def test_a_label_lies_beside_the_numbers_of_its_axis(size):
     assert all("e" not in t.text for t in ends) or not 1 < abs(size) < 1e7
 
 
+@pytest.mark.parametrize(
+    "values", [[0, 1000000], [99990, 100000], [0, 4e12], [-1e-5, 1e-5], 1 + 1e-16 * np.arange(10)]
+)
+def test_no_number_on_the_lower_axis_is_cut(values):
+    root = parsed(drawing.line_chart({"a": (values, values)}, title="t", x="x", y="y"))
+    ticks = [t for t in root.iter(f"{SVG}text") if t.get("text-anchor") == "middle"]
+    for tick in ticks:
+        at, half = float(tick.get("x")), text_width(tick.text, 12) / 2
+        assert at - half >= 0 and at + half <= WIDTH
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_long_texts_are_shortened_and_whole_in_their_tooltips(count):
+    long = "how well the model of all these columns predicts what the tables of last year hold " * 2
+    series = {f"{n} {long}": ([0, 1], [n, 2]) for n in range(count)}
+    root = parsed(drawing.line_chart(series, title=long, x=f"x {long}", y=f"y {long}"))
+    assert root.find(f"{SVG}title").text == long
+    texts = {t.findtext(f"{SVG}title"): t for t in root.iter(f"{SVG}text") if t.text[-1] == "…"}
+    expected = {*series} if count > 1 else {long}
+    assert texts.keys() == {f"x {long}", f"y {long}", *expected}
+    for whole, text in texts.items():
+        assert whole.startswith(text.text[:-1])
+        width = text_width(text.text, 12)
+        at = float(text.get("x")) if text.get("text-anchor") == "start" else 0.0
+        assert at + width <= (HEIGHT - 76 if whole[0] == "y" else WIDTH)  # as its axis is long
+        assert width > 200
+
+
 def test_the_same_numbers_give_the_same_text():
     pictures = {drawing.bar_chart([0, 1], [2], title="t", x="x", y="y") for _ in range(3)}
     assert len(pictures) == 1
@@ -168,6 +196,9 @@ def test_what_cannot_be_drawn():
         drawing.line_chart({}, title="t", x="x", y="y")
     with pytest.raises(ValueError, match="begin and end at finite numbers"):
         drawing.bar_chart([0, 1, np.inf], [1, 2], title="t", x="x", y="y")
+    for edges in ([0, 2, 1], [0, 1, 1], [2, 1, 0]):
+        with pytest.raises(ValueError, match="the edges of bars rise"):
+            drawing.bar_chart(edges, [1, 2], title="t", x="x", y="y")
     with pytest.raises(ValueError, match="no bar of a finite height"):
         drawing.bar_chart([0, 1], [np.nan], title="t", x="x", y="y")
     with pytest.raises(ValueError, match="got 3 on the one and 2 on the other"):

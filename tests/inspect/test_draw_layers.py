@@ -115,6 +115,64 @@ def test_open_layers_lose_no_arrow(model):
     assert reached(opened) == reached(whole)
 
 
+class Multiplied(nn.Module):
+    """One operation takes two results of a layer, or one twice."""
+
+    def __init__(self, part, both):
+        super().__init__()
+        self.part, self.both = part, both
+
+    def forward(self, x):
+        a, b = self.part(x) if self.both else [self.part(x)] * 2
+        return a * b
+
+
+@pytest.mark.parametrize(("part", "both"), [(nn.LSTMCell(3, 4), True), (nn.Linear(3, 4), False)])
+def test_an_operation_alone_has_an_arrow_for_each_input_from_a_folded_layer(part, both):
+    root = check(cr.draw(Multiplied(part, both), (3,), level="layers"))
+    texts = {key: lines[0] for key, (lines, _) in boxes(root).items()}
+    found = [(texts[a], texts[b]) for a, b, _ in arrows(root)]
+    layer = type(part).__name__
+    assert found == [("x", layer), (layer, "multiply"), (layer, "multiply")]
+
+
+class Tied(nn.Module):
+    def __init__(self, bias):
+        super().__init__()
+        self.table, self.head = nn.Embedding(6, 4), nn.Linear(4, 6, bias=bias)
+        self.head.weight = self.table.weight
+
+    def forward(self, x):
+        return self.head(self.table(x))
+
+
+class Again(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.part(self.part(x).relu())
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "said"),
+    [
+        (Tied(False), np.zeros((2, 3), "int64"), "24 parameters of table"),
+        (Tied(True), np.zeros((2, 3), "int64"), "6 parameters, 24 of table"),
+        (Again(), (3,), "12 parameters as before"),
+        (nn.GPT(10, 8, 2, 2, 8), np.zeros((2, 8), "int64"), "80 parameters of transformer.wte"),
+    ],
+)
+def test_parameters_that_layers_share_are_counted_once(model, data, said):
+    found = boxes(check(cr.draw(model, data, level="layers"))).values()
+    lines = [line for lines, _ in found for line in lines if "parameters" in line]
+    assert said in lines
+    counts = [re.match(r"([\d,]+) parameters(,|$)", line) for line in lines]
+    total = sum(int(count[1].replace(",", "")) for count in counts if count)
+    assert total == sum(p.size for p in model.parameters())
+
+
 @pytest.mark.parametrize("part", [Buffered, Noise])
 def test_a_layer_that_reads_no_data_has_its_box(part):
     root = check(cr.draw(Shifted(part()), (3,), level="layers"))
@@ -184,3 +242,38 @@ def test_several_inputs_are_drawn_by_their_shapes():
             cr.draw(model, data)
     with pytest.raises(ValueError, match="'second' takes something else"):
         cr.draw(model, ((2,), (4,)), level="neurons")
+
+
+class Scaled(nn.Module):
+    """Its second input is one number for each row."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Linear(3, 2)
+
+    def forward(self, x, y):
+        return self.part(x) * y.reshape(-1, 1)
+
+
+def test_a_picture_takes_the_shapes_that_a_summary_takes():
+    model = Scaled()
+    batches = np.ones((64, 3), "float32"), np.ones(64, "float32")
+    expected = cr.draw(model, batches).svg
+    for shapes in (((3,), ()), ([3], []), ((np.int64(3),), ())):
+        assert cr.summary(model, shapes).input_shape == ((64, 3), (64,))
+        assert cr.draw(model, shapes).svg == expected
+    norm = nn.BatchNorm1d(1, dtype="float64")
+    assert cr.summary(norm, ((1,),)).input_shape == cr.summary(norm, [1]).input_shape == (64, 1)
+    assert cr.draw(norm, ((1,),)).svg == cr.draw(norm, [1]).svg
+    for read in (cr.summary, cr.draw):
+        for wrong in ((0,), ((3,), (-1,))):
+            with pytest.raises(cr.ShapeError, match="is the shape of one row, a tuple of positive"):
+                read(model, wrong)
+
+
+def test_numbers_are_data_of_a_captured_graph():
+    place = cr.placeholder(())
+    graph = cr.capture(lambda a, b: a * b, place, place)
+    texts = [text for lines, _ in boxes(check(cr.draw(graph, (2, 3), values=True))).values()
+             for text in lines]  # fmt: skip
+    assert "6" in texts

@@ -357,6 +357,18 @@ def scalar(number):
     return {"shape": [], "dtype": "float64", "values": number, "summary": summary, "corner": None}
 
 
+def with_contributions(held):
+    """A change of a trace: of all contributions; without anything, no local derivatives."""
+
+    def change(trace):
+        for part in (part for node in trace["nodes"] for part in node["contributions"]):
+            part.update(held)
+            if not held:
+                part.pop("derivative")
+
+    return change
+
+
 def changed(change):
     trace = cr.explain(mazur(), [0.05, 0.10], [0.01, 0.99], nn.MSELoss()).trace()
     change(trace)
@@ -388,6 +400,11 @@ def changed(change):
         (lambda t: t["nodes"][1].update(gradient=scalar(1.0)), "node 1: gradient has the shape"),
         (lambda t: t["nodes"][1].update(attributes={"a": [float("nan")]}), "NaN without quotes"),
         (lambda t: t["layers"][0].update(more=float("inf")), "a number too large for float64"),
+        *(
+            (with_contributions({"derivative": found}), "'derivative' of a contribution is")
+            for found in ("much", [1.0], {}, True)
+        ),
+        (with_contributions({"consumer": 0}), "a consumer that contributes has no gradient"),
         (
             lambda t: t["nodes"][t["backward"][-1]].update(gradient_formula=None),
             "no formula of its",
@@ -405,6 +422,14 @@ def test_a_foreign_trace_is_refused(change, said, tmp_path):
     (tmp_path / "step.json").write_text(text)
     with pytest.raises(cr.FileError, match=said):
         Explanation.from_json(tmp_path / "step.json")
+
+
+@pytest.mark.parametrize("held", [{}, {"derivative": None}, {"derivative": "NaN"}])
+def test_a_trace_without_local_derivatives_as_older_ones_are_is_walked(held):
+    again = Explanation.from_json(changed(with_contributions(held)))
+    parts = [part for visit in cr.walk(again) for part in visit.parts]
+    assert parts
+    assert all((part.derivative is None) == ("NaN" not in held.values()) for part in parts)
 
 
 @pytest.mark.parametrize(

@@ -194,8 +194,16 @@ def test_every_element_or_a_random_direction():
         ({"rtol": -1}, ValueError, "rtol is not negative"),
         ({"atol": np.inf}, ValueError, "atol is finite"),
         ({"seed": 1.5}, TypeError, "a seed is a whole number"),
+        ({"full": "x"}, TypeError, "full is True or False"),
     ],
 )
 def test_settings_that_check_nothing_are_refused(settings, error, said):
     with pytest.raises(error, match=said):
         check_gradient(cr.sin, 1.0, **settings)
+
+
+def test_inputs_that_check_nothing_are_refused():
+    weight = cr.tensor([1.0, 2.0], dtype="float64", requires_grad=True)
+    for inputs in ((), (3,), (True, np.arange(2))):
+        with pytest.raises(ValueError, match="there is nothing to check"):
+            check_gradient(lambda *_: cr.sin(weight), *inputs)

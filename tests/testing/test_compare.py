@@ -489,3 +489,17 @@ def test_a_matrix_of_one_row_tells_the_form_of_square_ones(letters, form):
     assert compare(odd, *step, letters=letters).correct
     wrong = compare(mine | {"dW3": mine["dW3"] * -1}, *step, letters=letters)
     assert "the sign is wrong" in wrong.slip
+
+
+@pytest.mark.parametrize("form", ["usual", "dW2 as a column", "(in, out)"])
+def test_a_slip_before_all_matrices_leaves_their_form_to_what_follows(form):
+    case = Case((2, 2, 1), ["tanh", "sigmoid"], "half squares", 3)
+    mine = case.by_hand(("delta", 2, lambda s: s.factor * (s.a[2] - s.Y)))
+    matrices = ["dW1", "dW2", "new_W1", "new_W2"]
+    for name in {"usual": [], "dW2 as a column": ["dW2", "new_W2"]}.get(form, matrices):
+        mine[name] = mine[name].T
+    model = case.model()
+    step = model, case.x, case.y, case.criterion(model)
+    result = compare(mine, *step, optim.SGD(model.parameters(), lr=0.5))
+    assert [f.name for f in result.findings if f.verdict == "wrong"] == ["delta2"]
+    assert {f.verdict for f in result.findings if f.name in matrices} == {"follows"}

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule.drawing.text_width import text_width
+from chainrule.drawing.text_width import shortened, text_width
 
 WIDTH, HEIGHT = 480, 300
 """Of a picture; the names of many lines make it higher."""
@@ -23,6 +23,8 @@ _KEY, _KEY_GAP, _KEY_HEIGHT = 24, 16, 16
 """Of the names of lines: the sample before each, the gap after it, a row of them."""
 _BESIDE_TICKS = 28
 """The room beside the numbers on the upright axis: of its label and of gaps."""
+_MARGIN = 4
+"""Between a text and the picture's edge."""
 
 COLOURS = ("#2a6fdb", "#d9822b", "#3a9a5b", "#b3446c", "#7a5cc4", "#6b7280")
 DASHES = ("", ' stroke-dasharray="7 3"', ' stroke-dasharray="2 3"')
@@ -52,9 +54,12 @@ def line_chart(
 
     Args:
         series: for each line its name, and the points' places on both axes; points that are not
-            finite interrupt it, and one between them is a dot.
+            finite interrupt it, and one between them is a dot. Colours and dashes tell 18 lines
+            apart; from the 19th on they come again.
         title: what the chart shows; also for those who can't see it.
         x, y: the labels of the axes.
+
+    A text that is too long for the picture ends in an ellipsis, and is whole in its tooltip.
 
     Raises:
         ValueError: if there is no finite point, or the numbers of places on the axes differ.
@@ -126,8 +131,8 @@ def bar_chart(edges: ArrayLike, heights: ArrayLike, *, title: str, x: str, y: st
         title, x, y: as of `line_chart`.
 
     Raises:
-        ValueError: if there is no bar, an edge is not finite, or the numbers of edges and heights
-            do not fit.
+        ValueError: if there is no bar, the edges are not finite or do not rise, or the numbers of
+            edges and heights do not fit.
 
     Example:
         >>> bar_chart([0, 1, 2], [5, 3], title="ages", x="age", y="rows").count("<rect")
@@ -138,6 +143,8 @@ def bar_chart(edges: ArrayLike, heights: ArrayLike, *, title: str, x: str, y: st
         raise ValueError(f"{len(tops)} bars have {len(tops) + 1} edges, got {len(ends)}")
     if not np.isfinite(ends).all():
         raise ValueError(f"bars begin and end at finite numbers, got the edges {ends}")
+    if not (ends[:-1] < ends[1:]).all():
+        raise ValueError(f"the edges of bars rise from one to the next, got {ends}: sort them")
     if not np.isfinite(tops).any():
         raise ValueError("there is no bar of a finite height to draw")
     shown = np.append(np.where(np.isfinite(tops), tops, 0.0), 0.0)
@@ -215,8 +222,11 @@ def _axes(points: NDArray[np.float64], height: int = HEIGHT) -> tuple[Axis, Axis
     (left, right), (low, high) = ranges
     widest = max((text_width(text, 12) for _, text in _ticks(low, high)), default=0.0)
     start = max(_LEFT, math.ceil(widest) + _BESIDE_TICKS)
+    below = _ticks(left, right, WIDTH - _RIGHT - start)
+    half = math.ceil(max((text_width(text, 12) for _, text in below), default=0.0) / 2)
+    start, end = max(start, half + _MARGIN), WIDTH - max(_RIGHT, half + _MARGIN)
     top = _TOP + height - HEIGHT
-    return Axis(left, right, start, WIDTH - _RIGHT), Axis(low, high, height - _BOTTOM, top)
+    return Axis(left, right, start, end), Axis(low, high, height - _BOTTOM, top)
 
 
 def _frame(axes: tuple[Axis, Axis], title: str, x: str, y: str) -> list[str]:
@@ -236,10 +246,12 @@ def _frame(axes: tuple[Axis, Axis], title: str, x: str, y: str) -> list[str]:
             f'stroke="var(--grid, #ddd)"/>{_text(across.start - 6, at + 4, text, "end")}'
         )
     middle = (up.start + up.end) / 2
-    parts.append(_text(WIDTH / 2, up.start + _BOTTOM - 10, x, "middle"))
-    parts.append(f'<g transform="rotate(-90 14 {middle:g})">{_text(14, middle, y, "middle")}</g>')
+    parts.append(_text(WIDTH / 2, up.start + _BOTTOM - 10, x, "middle", WIDTH - 2 * _MARGIN))
+    beside = _text(14, middle, y, "middle", up.start - up.end)
+    parts.append(f'<g transform="rotate(-90 14 {middle:g})">{beside}</g>')
     if title:
-        parts.append(_text(across.start, 18, title, "start"))
+        room = WIDTH - across.start - _MARGIN
+        parts.append(_text(across.start, 18, title, "start", room))
     return parts
 
 
@@ -250,13 +262,14 @@ def _keys(names: Sequence[str]) -> tuple[list[str], int]:
         return parts, HEIGHT
     at, row = float(_KEY_GAP), 0
     for number, name in enumerate(names):
-        width = _KEY + text_width(name, 12) + _KEY_GAP
+        room = WIDTH - 2 * _KEY_GAP - _KEY
+        width = _KEY + min(text_width(name, 12), room) + _KEY_GAP
         if at > _KEY_GAP and at + width > WIDTH:
             at, row = _KEY_GAP, row + 1
         y = 14 + row * _KEY_HEIGHT
         parts.append(
             f'<line x1="{at:.1f}" y1="{y}" x2="{at + 18:.1f}" y2="{y}" stroke-width="3" '
-            f"{_stroke(number)}/>{_text(at + _KEY, y + 4, name, 'start')}"
+            f"{_stroke(number)}/>{_text(at + _KEY, y + 4, name, 'start', room)}"
         )
         at += width
     return parts, HEIGHT + row * _KEY_HEIGHT
@@ -280,10 +293,13 @@ def _dot(place: str, radius: float, number: int, more: str = "") -> str:
     return f'<circle cx="{cx}" cy="{cy}" r="{radius}" fill="{_colour(number)}"{more}/>'
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
+def _text(x: float, y: float, text: str, anchor: str, room: float = math.inf) -> str:
+    """A line of text; one that is wider than the room is shortened, and whole in its tooltip."""
+    short = shortened(text, 12, room)
+    whole = "" if short == text else f"<title>{html.escape(text)}</title>"
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="var(--ink, #333)" '
-        f'font-size="12">{html.escape(text)}</text>'
+        f'font-size="12">{html.escape(short)}{whole}</text>'
     )
 
 

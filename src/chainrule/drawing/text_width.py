@@ -33,3 +33,17 @@ def text_width(text: str, size: float, monospaced: bool = False) -> float:
     if monospaced:
         return len(text) * _MONOSPACED * size
     return sum([_BY_CHARACTER.get(c, 0.7) for c in text]) * size
+
+
+def shortened(text: str, size: float, room: float) -> str:
+    """A text, or where it is wider than the room as much of it as has room, and an ellipsis.
+
+    Example:
+        >>> shortened("validation", 10, 40)
+        'valida…'
+    """
+    if text_width(text, size) <= room:
+        return text
+    while text and text_width(text + "…", size) > room:
+        text = text[:-1]
+    return text.rstrip() + "…"

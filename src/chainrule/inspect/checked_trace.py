@@ -89,6 +89,8 @@ def checked(trace: Any) -> dict[str, Any]:
             _check_keys(part, _CONTRIBUTION, f"{where}: contribution")
             _check_ids([part["consumer"]], count, where)
             _check_array(part["value"], f"{where}: contribution", shape)
+            if part.get("derivative") is not None:  # older traces have none
+                _check_number(part["derivative"], f"{where}: 'derivative' of a contribution")
         if node["layer"] is not None:
             _check_ids([node["layer"]], len(trace["layers"]), where)
     _check_ids(trace["backward"], count, "backward")
@@ -107,6 +109,10 @@ def _check_gradients(trace: dict[str, Any]) -> None:
     for place, formula in formulas.items():
         if not formulas.keys() >= gradients_named(formula["text"]):
             raise ValueError(f"node {place}: its formula names a gradient that is not there")
+    nodes = trace["nodes"]
+    for node in nodes:
+        if any(nodes[part["consumer"]]["gradient"] is None for part in node["contributions"]):
+            raise ValueError(f"node {node['id']}: a consumer that contributes has no gradient")
 
 
 def _check_layer(layer: Any, nodes: list[Any], where: str) -> None:
@@ -163,7 +169,8 @@ def _check_ids(ids: list[Any], count: int, where: str) -> None:
 
 
 def _check_number(found: Any, where: str) -> None:
-    if not isinstance(found, (int, float)) and found not in _INFINITIES:
+    is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
+    if not is_number and found not in _INFINITIES:
         raise ValueError(f"{where} is {found!r:.40}, which is no number")
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.compiler.leftovers import nothing_left
 from chainrule.compiler.passes import simplify
@@ -151,6 +152,7 @@ def summary(
         ShapeError, DTypeError: if the input does not fit the model; the message begins with the
             path of the layer.
         TypeError: if the model takes another number of inputs, or returns no floating Tensor.
+        ValueError: if `batch_size` is less than 1.
 
     One FLOP is one multiplication, addition or other function of numbers, so the product of an
     (m, k) and a (k, n) matrix costs 2 m n k.
@@ -175,9 +177,7 @@ def summary(
         memory: parameters 268 bytes, activations that the backward pass of a batch reads 3.07 kB
     """
     arguments.module("model", model)
-    is_one = not _has_several(input_shape)
-    given = [input_shape] if is_one else input_shape
-    shapes = [_checked_shape(shape, batch_size) for shape in given]
+    shapes = batch_shapes("input_shape", input_shape, checks.count("batch_size", batch_size))
     inputs = placeholders_of(model, shapes, dtype)
     calls = _FirstCalls(model)
     with model.in_mode(True), intercepted(model, calls.around):
@@ -194,12 +194,29 @@ def summary(
                 f"returned {output!r}; wrap it in a Module that returns the output to train on"
             )
         graph = _training_graph(model, inputs, outputs)
-    return _counted(model, calls, graph, len(outputs), shapes[0] if is_one else tuple(shapes))
+    return _counted(
+        model, calls, graph, len(outputs), shapes[0] if len(shapes) == 1 else tuple(shapes)
+    )
 
 
-def _has_several(shape: Any) -> bool:
-    """Whether these are the shapes of several inputs."""
-    return isinstance(shape, (tuple, list)) and any(isinstance(n, (tuple, list)) for n in shape)
+def batch_shapes(name: str, given: Any, batch_size: int) -> list[tuple[int, ...]]:
+    """The shapes of a batch, from the shape of a row, or from a tuple of those of several inputs.
+
+    Raises:
+        ShapeError: if they are none.
+    """
+    nested = (tuple, list)
+    is_several = isinstance(given, nested) and any(isinstance(part, nested) for part in given)
+    shapes = given if is_several else [given]
+    for shape in shapes:
+        lengths = list(shape) if isinstance(shape, nested) else [None]
+        for n in lengths:
+            if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+                raise ShapeError(
+                    f"{name} is the shape of one row, a tuple of positive whole numbers as "
+                    f"(784,), or a tuple of several inputs' shapes; got {given!r}"
+                )
+    return [(batch_size, *map(int, shape)) for shape in shapes]
 
 
 def placeholders_of(model: Module, shapes: Sequence[tuple[int, ...]], dtype: Any) -> list[Tensor]:
@@ -236,18 +253,6 @@ def takes_inputs(model: Module, count: int) -> None:
 def _floating(output: Any) -> list[Tensor]:
     """The Tensors of what a model returned that have gradients."""
     return [part for part in leaves(output) if isinstance(part, Tensor) and part.dtype.kind == "f"]
-
-
-def _checked_shape(input_shape: Any, batch_size: int) -> tuple[int, ...]:
-    lengths = list(input_shape) if isinstance(input_shape, (tuple, list)) else [None]
-    for length in [*lengths, batch_size]:
-        if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
-            raise ShapeError(
-                "input_shape is the shape of one row, a tuple of positive whole numbers as "
-                "(784,), or a tuple of several inputs' shapes, and batch_size another number; got "
-                f"{input_shape!r} and {batch_size!r}"
-            )
-    return (int(batch_size), *map(int, input_shape))
 
 
 class _FirstCalls:

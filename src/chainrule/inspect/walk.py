@@ -191,7 +191,7 @@ def _visits_of_trace(trace: dict[str, Any]) -> Iterator[Visit]:
             consumer = nodes[part["consumer"]]
             above = from_json(consumer["gradient"])
             value = from_json(part["value"])
-            derivative = part["derivative"]
+            derivative = part.get("derivative")
             local = None if derivative is None else float(derivative)  # of "NaN" and "Infinity" too
             found = name(consumer), consumer["operation"], part["index"], above, value, local
             parts.append(Part(*found))

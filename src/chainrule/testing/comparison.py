@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, product
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -230,8 +230,7 @@ class _Judge:
         self._spread_mean()
 
     def comparison(self) -> Comparison:
-        right = {q: self._is_right(q) for q in self.raw}
-        first = next((q for q in self.raw if not right[q]), None)
+        right, first = self._right()
         if first is None:
             return Comparison(True, None, None, self._findings(right, None))
         slip = self._slip(first)
@@ -280,37 +279,39 @@ class _Judge:
     # Forms
 
     def _forms(self) -> Forms:
-        """Which way the arrays lie, by those of which the shape tells it."""
-        votes: dict[str, set[bool]] = {"batch": set(), "weights": set()}
+        """Which way the arrays lie: as their shapes tell, else as more of them are right."""
+        seen: dict[str, set[bool]] = {"batch": set(), "weights": set()}
         weak: set[bool] = set()  # a matrix of one row may have been written as a column
         for quantity, mine in self.raw.items():
             ours = self.net.numbers[quantity].shape
             if len(ours) == 2 and ours[0] != ours[1] and mine.shape in (ours, ours[::-1]):
                 side = "batch" if quantity.kind in ROWS else "weights"
                 if 1 not in ours:
-                    votes[side].add(mine.shape != ours)
+                    seen[side].add(mine.shape != ours)
                 elif side == "weights":
                     weak.add(mine.shape != ours)
-        forms = {side: seen == {True} for side, seen in votes.items()}
-        if not votes["weights"]:
-            usual = self.net.inputs_first
-            ways = [not usual, usual] if weak == {not usual} else [usual]
-            matrices = [q for q in self.raw if q.kind in ("dW", "W")]
-            forms["weights"] = max(
-                ways, key=lambda way: sum(self._is_right(q, {"weights": way}) for q in matrices)
-            )
-        if votes["batch"]:
-            return forms
-        both = [{**forms, "batch": columns} for columns in (False, True)]
-        forward = [q for q in self.raw if q.kind in ("z", "a")]
-        return max(both, key=lambda form: sum(self._is_right(q, form) for q in forward))
+        usual = self.net.inputs_first
+        ways = {
+            "batch": [False, True],
+            "weights": [not usual, usual] if weak == {not usual} else [usual],
+        }
+        ways |= {side: [found == {True}] for side, found in seen.items() if found}
+        pairs = product(ways["weights"], ways["batch"])
+        return max(({"weights": w, "batch": b} for w, b in pairs), key=self._agreeing)
 
-    def _ours(self, quantity: Quantity, mine: Array, forms: Forms | None = None) -> Array:
+    def _agreeing(self, forms: Forms) -> tuple[int, int]:
+        """How many of the arrays are right if they lie this way, and how many are or follow."""
+        self.forms = forms
+        right, first = self._right()
+        verdicts = [finding.verdict for finding in self._findings(right, first)]
+        return verdicts.count("right"), len(verdicts) - verdicts.count("wrong")
+
+    def _ours(self, quantity: Quantity, mine: Array) -> Array:
         """Our number, in the form of the hand's."""
-        return self._turned(quantity, self.net.numbers[quantity], mine, forms or self.forms)
+        return self._turned(quantity, self.net.numbers[quantity], mine)
 
-    def _turned(self, quantity: Quantity, ours: Array, mine: Array, forms: Forms) -> Array:
-        if ours.ndim == 2 and forms["batch" if quantity.kind in ROWS else "weights"]:
+    def _turned(self, quantity: Quantity, ours: Array, mine: Array) -> Array:
+        if ours.ndim == 2 and self.forms["batch" if quantity.kind in ROWS else "weights"]:
             ours = ours.T
         if ours.shape != mine.shape and 1 in (*ours.shape, ours.size):
             if tuple(n for n in ours.shape if n != 1) == tuple(n for n in mine.shape if n != 1):
@@ -352,16 +353,21 @@ class _Judge:
         most = 0.1 if self.given[quantity].dtype == np.float32 else 1e-2
         return self.rtol + min(lost, most)
 
-    def _is_right(self, quantity: Quantity, forms: Forms | None = None) -> bool:
+    def _right(self) -> tuple[dict[Quantity, bool], Quantity | None]:
+        """Which quantities are right, and the first that is not."""
+        right = {q: self._is_right(q) for q in self.raw}
+        return right, next((q for q in self.raw if not right[q]), None)
+
+    def _is_right(self, quantity: Quantity) -> bool:
         mine = self.raw[quantity]
-        ours = self._ours(quantity, mine, forms)
+        ours = self._ours(quantity, mine)
         is_written = self.as_written and as_written(self.given[quantity], ours)
         return is_written or close(mine, ours, self._rtol(quantity))
 
     def _agree(self, quantity: Quantity, value: Array) -> bool:
         """Whether the hand's array is this value, whichever way it lies."""
         mine = self.raw[quantity]
-        ways = [self._turned(quantity, way, mine, self.forms) for way in (value, value.T)]
+        ways = [self._turned(quantity, way, mine) for way in (value, value.T)]
         ways += [np.squeeze(way) for way in (value, value.T)]
         if any(
             close(m, way, self._rtol(quantity)) for way in ways for m in (mine, np.squeeze(mine))

@@ -52,7 +52,8 @@ def check_gradient(
         function: takes Tensors, returns a Tensor or a structure of Tensors; must return the same
             on every call, so a layer with random numbers needs a generator started anew in it.
         inputs: arrays, numbers or Tensors; floating ones are taken in float64, integers and
-            booleans are passed on and not differentiated.
+            booleans are passed on and not differentiated. Of inputs without elements the gradient's
+            shape and dtype are checked.
         order: up to which order of derivatives to check, at least 1.
         parameters: further Parameters that the function reads, as of a layer; float64.
         full: check each element of each input (True), a random direction of each (False), or each
@@ -64,7 +65,7 @@ def check_gradient(
     Raises:
         AssertionError: naming the input and the order, with the expected and the found number and
             the relative error.
-        ValueError, TypeError: if there is nothing to check with such settings.
+        ValueError, TypeError: if there is nothing to check with such inputs and settings.
 
     Example:
         >>> import chainrule as cr
@@ -84,12 +85,16 @@ def check_gradient(
     originals = [parameter.numpy().copy() for parameter in held]
     order = checks.count("order", order)
     settings = _Settings(
-        full,
+        None if full is None else checks.flag("full", full),
         checks.positive("step", step),
         checks.not_negative("rtol", rtol),
         checks.not_negative("atol", atol),
         np.random.default_rng(checks.seed(seed)),
     )
+    if not held and not any(value.dtype.kind == "f" for value in values):
+        raise ValueError(
+            "there is nothing to check: give a floating input, as 1.0, or some of the parameters"
+        )
     try:
         for number in range(1, order + 1):
             function, values = _check_order(number, function, values, held, settings)

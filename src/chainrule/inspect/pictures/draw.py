@@ -25,8 +25,8 @@ from chainrule.inspect.pictures.found_nodes import GraphNode, nodes_of
 from chainrule.inspect.pictures.modules import (
     batch_of,
     captured_module,
+    is_of_shapes,
     kinds_of_module,
-    shapes_of,
     trace_of_module,
     values_of,
 )
@@ -73,7 +73,8 @@ def draw(
             `trainer.backend.last_step.plan`, with its instructions and buffers.
         data: of a Module the shape of a row, as of `chainrule.summary`, or a batch of data; of a
             CapturedGraph its inputs, for `values`. Several inputs are a tuple, of shapes as
-            ((784,), (10,)) or of batches.
+            ((784,), (10,)) or of batches. Whole numbers in a tuple or a list are a shape, of
+            floating data: a model of indices takes a batch, as an array.
         values: whether boxes show values: small arrays whole, of large ones the range and the mean.
             Parameters of a step show their new ones too, after an arrow.
         gradients: whether boxes show the gradient of the result, a scalar, with respect to them.
@@ -244,7 +245,7 @@ def _neurons(
         gradients=False,
         row=row,
         has_loss=False,
-        has_data=not shapes_of(data),
+        has_data=not is_of_shapes(data),
     )
 
 
@@ -263,7 +264,7 @@ def _of_trace(trace: Mapping[str, Any], by_layer: bool) -> _Found:
 
 def _of_graph(what: CapturedGraph | Module, data: Any, values: bool, gradients: bool) -> _Found:
     _check_no_gradients(gradients)
-    if values and (data is None or shapes_of(data)):
+    if values and (data is None or (isinstance(what, Module) and is_of_shapes(data))):
         raise ValueError("values=True needs data: pass the inputs as the second argument")
     graph = captured_module(what, data) if isinstance(what, Module) else what
     kinds = kinds_of_module(what) if isinstance(what, Module) else {}

@@ -68,13 +68,14 @@ def folded_diagram(
     boxes: list[Node] = []
     box_of: dict[str, str] = {}
     layers: set[str] = set()
+    owners: dict[str, tuple[str, str]] = {}
     for number, run in enumerate(runs):
         if run.folded:
             key = f"layer-{number}" if run.path else f"operations-{number}"
             key = UPDATE if run.path == UPDATE else key
             last = run.nodes[-1]
             box_of |= {node.key: key for node in run.nodes}
-            boxes.append(_box(key, run, kinds, nodes, values, gradients))
+            boxes.append(_box(key, run, kinds, nodes, values, gradients, owners))
             if run.path:
                 layers.add(key)
         else:
@@ -91,11 +92,11 @@ def folded_diagram(
         target = box_of[node.key]
         for number, i in enumerate(node.inputs):
             source = box_of[i]
-            is_alone = source == i and target == node.key  # each of its inputs has an arrow
             # Layers are not joined by the counter of random numbers that one hands to the next.
             is_counted = i in counters and source in layers and target in layers
             if source != target and i not in inside and not is_counted:
-                arrows[source, target, number if is_alone else 0] = Edge(
+                # Each input of an operation that is drawn alone has an arrow.
+                arrows[source, target, number if target == node.key else 0] = Edge(
                     source,
                     target,
                     gradient=level[source] % 2 == 1,
@@ -186,14 +187,13 @@ def _box(
     nodes: Sequence[GraphNode],
     values: bool,
     gradients: bool,
+    owners: dict[str, tuple[str, str]],
 ) -> Node:
-    """The box of a layer, or of some operations."""
+    """The box of a layer, or of some operations.
+
+    `owners` gets, by the key of a parameter, the key and the path of the first box that counts it.
+    """
     last = run.nodes[-1]
-    inner = {node.key for node in run.nodes}
-    read = {i for node in run.nodes for i in node.inputs} - inner
-    parameters = sum(
-        prod(node.shape) for node in nodes if node.key in read and node.family == "parameter"
-    )
     kind = kinds.get(run.path, "")
     names = [f"∂ {kind or run.path}" if last.level == 1 else kind or run.path]
     if not run.path:
@@ -209,8 +209,8 @@ def _box(
         counts = Counter(node.operation for node in run.nodes).most_common()
         listed = ", ".join(f"{name} {n}" if n > 1 else f"{name}" for name, n in counts[:_NAMED])
         lines.append(Line(listed + ", …" * (len(counts) > _NAMED)))
-    elif parameters and last.level == 0:
-        lines.append(Line(f"{parameters:,} parameters"))
+    elif last.level == 0 and (text := _parameters_text(key, run, nodes, owners)):
+        lines.append(Line(text))
     lines += last.number_lines(values, gradients)
     families = Counter(node.family for node in run.nodes if node.family != "shape")
     colour = families.most_common(1)[0][0] if families else "shape"
@@ -220,6 +220,24 @@ def _box(
         colour = "loss"
     said = ", ".join(line.text.strip() for line in lines)
     return Node(key, tuple(lines), colour, said, False, last.level)
+
+
+def _parameters_text(
+    key: str, run: Run, nodes: Sequence[GraphNode], owners: dict[str, tuple[str, str]]
+) -> str:
+    """How many parameters a layer has, and how many of them a box before it has counted."""
+    read = {i for node in run.nodes for i in node.inputs}
+    counts: Counter[str] = Counter()
+    for node in nodes:
+        if node.key in read and node.family == "parameter":
+            owner, path = owners.setdefault(node.key, (key, run.path))
+            where = f" of {path}" if path != run.path else " as before"
+            counts["" if owner == key else where] += prod(node.shape)
+    found = sorted(counts.items())  # its own first
+    return ", ".join(
+        f"{count:,}{where if number else f' parameters{where}'}"
+        for number, (where, count) in enumerate(found)
+    )
 
 
 def _single(node: GraphNode, values: bool, gradients: bool) -> Node:

@@ -14,7 +14,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.letters import letters_of
 from chainrule.inspect.step import run_step
-from chainrule.inspect.summary import placeholders_of, takes_inputs
+from chainrule.inspect.summary import batch_shapes, placeholders_of, takes_inputs
 from chainrule.inspect.trace import trace_of
 from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.module import Module
@@ -36,15 +36,15 @@ def captured_module(model: Module, data: Any) -> CapturedGraph:
         ShapeError, DTypeError: if the data does not fit the model.
     """
     _check_given(data)
-    shapes = shapes_of(data)
-    if shapes:
-        batches = [(_ROWS, *shape) for shape in shapes]
-        places = placeholders_of(model, batches, None)
+    of_shapes = is_of_shapes(data)
+    if of_shapes:
+        places = placeholders_of(model, batch_shapes("data", data, _ROWS), None)
     else:
         given = batch_of(data)
         arrays = [part if isinstance(part, Tensor) else np.asarray(part) for part in given]
         places = placeholders_of(model, [a.shape for a in arrays], [a.dtype for a in arrays])
-    with nothing_left(model.modules()), _of_a_shape(places[0].dtype) if shapes else nullcontext():
+    saying = _of_a_shape(places[0].dtype) if of_shapes else nullcontext()
+    with nothing_left(model.modules()), saying:
         return capture(model, *places)
 
 
@@ -58,8 +58,6 @@ def _check_given(data: Any) -> None:
         raise TypeError(
             f"data is the shape of a row, a tuple as (784,), or a batch of data; got {data!r}"
         )
-    if any(length < 1 for shape in shapes_of(data) for length in shape):
-        raise ShapeError(f"the shape of a row has positive numbers, got {tuple(data)}")
 
 
 @contextmanager
@@ -83,14 +81,15 @@ def trace_of_module(model: Module, data: Any) -> dict[str, Any]:
         TypeError: if there is no `data`.
     """
     _check_given(data)
-    shapes, dtype = shapes_of(data), floating_dtype(model)
+    of_shapes, dtype = is_of_shapes(data), floating_dtype(model)
     x = data
-    if shapes:
+    if of_shapes:
+        shapes = batch_shapes("data", data, 2)  # one row has no statistics
         takes_inputs(model, len(shapes))
-        zeros = [np.zeros((2, *shape), dtype) for shape in shapes]  # one row has no statistics
+        zeros = [np.zeros(shape, dtype) for shape in shapes]
         x = zeros[0] if len(zeros) == 1 else tuple(zeros)
     rows = len(batch_of(x)[0])
-    with _of_a_shape(dtype) if shapes else nullcontext():
+    with _of_a_shape(dtype) if of_shapes else nullcontext():
         step = run_step(model, x, np.zeros(rows), _sum_of_outputs, None, 0, is_training=False)
     letters, form = letters_of("boulder", None)
     return trace_of(step, model, _sum_of_outputs, None, "boulder", letters, form)
@@ -100,19 +99,16 @@ def _sum_of_outputs(output: Any, target: Tensor) -> Tensor:
     return cast(Tensor, sum(part.sum() for part in leaves(output)))
 
 
-def shapes_of(data: Any) -> list[tuple[int, ...]]:
-    """The shapes of a row, one for each input, that stand for data; none if these are data."""
-    if isinstance(data, tuple) and data and all(isinstance(part, tuple) for part in data):
-        return [tuple(map(int, part)) for part in data] if all(map(_is_shape, data)) else []
-    return [tuple(map(int, data))] if _is_shape(data) else []
+def is_of_shapes(data: Any) -> bool:
+    """Whether data are the shape of a row, or a tuple of those of several inputs; else a batch."""
+    several = isinstance(data, tuple) and any(isinstance(part, (tuple, list)) for part in data)
+    return all(map(_is_shape, data)) if several else _is_shape(data)
 
 
 def _is_shape(data: Any) -> bool:
-    """Whether data are the shape of a row: whole numbers in a tuple or a list."""
-    return (
-        isinstance(data, (tuple, list))
-        and bool(data)
-        and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in data)
+    """Whether data are whole numbers in a tuple or a list."""
+    return isinstance(data, (tuple, list)) and all(
+        isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in data
     )
 
 
