@@ -169,6 +169,16 @@ def test_products_of_stacks_of_any_size(lengths):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("shapes", [((0, 1, 65), (1, 65, 65)), ((1, 0, 1, 65), (1, 65, 65))])
+@pytest.mark.parametrize("operation", [cr.maximum, cr.multiply])
+def test_sums_of_no_rows_beside_what_they_are_of(shapes, operation):
+    def gradients(x, w):
+        return cr.grad((operation(x, w) * x).sum(), [x, w])
+
+    found = cr.compile(gradients)(*[np.ones(shape, np.float32) for shape in shapes])
+    assert [(g.shape, np.count_nonzero(g.numpy())) for g in found] == [(s, 0) for s in shapes]
+
+
 @pytest.mark.parametrize("first", range(0, 1500, 150))
 def test_random_shapes(first):
     compared = 0

@@ -338,7 +338,7 @@ def _summing(schedule: Schedule, instruction: Instruction, *, bare: bool) -> Ins
     (x,) = instruction.reads
     home = schedule.writers.get(x)
     a = instruction.arguments
-    if a["length"] == 0 or a["inner"] < _FEWEST_SUMMED_COLUMNS:
+    if not (a["outer"] and a["length"]) or a["inner"] < _FEWEST_SUMMED_COLUMNS:
         return None
     if home is not None and home.kind == "conv" and "y_frame" not in home.arguments:
         if not bare or a["length"] != _image_places(home) or x is not home.results["y"]:
