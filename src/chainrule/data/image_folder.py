@@ -16,6 +16,7 @@ from chainrule.data.dataset import Dataset
 from chainrule.data.pixels import PixelDtype, check_pixel_dtype, scaled
 from chainrule.errors import FileError, missing
 from chainrule.graph.keywords import referring
+from chainrule.graph.names import no_attribute
 from chainrule.system.reading import FREE_ARRAY, check_expansion, reading, size_of
 from chainrule.system.threads import get_num_threads
 
@@ -29,6 +30,11 @@ _TRANSFORM = (
     "a layer at the head of the model, as nn.RandomCrop or nn.RandomAffine; or a Dataset of your "
     "own that changes images[i]"
 )
+
+_TORCHVISIONS = {
+    "imgs": "samples", "transform": _TRANSFORM, "loader": "samples, read by images[i]"
+}  # fmt: skip
+"""What to write for torchvision's names."""
 
 
 class ImageFolder(Dataset):
@@ -110,9 +116,7 @@ class ImageFolder(Dataset):
         self.shape = (1 if grayscale else 3, height, width)
 
     def __getattr__(self, name: str) -> Any:
-        message = f"'ImageFolder' object has no attribute {name!r}"
-        ours = {"imgs": "samples", "transform": _TRANSFORM, "loader": "samples, read by images[i]"}
-        raise AttributeError(f"{message}; here it is {ours[name]}" if name in ours else message)
+        raise no_attribute(type(self), name, _TORCHVISIONS.get(name))
 
     def __len__(self) -> int:
         return len(self.samples)

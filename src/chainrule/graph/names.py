@@ -378,6 +378,12 @@ OTHERS = LAYERS | {"pdist": OURS["pdist"]}
 """What to write for PyTorch's layers, losses and optimisers that have another name here."""
 
 
+def no_attribute(kind: type, name: str, ours: str | None) -> AttributeError:
+    """The error of an attribute that a class has not; `ours` is what to write for it, if known."""
+    message = f"{kind.__name__!r} object has no attribute {name!r}"
+    return AttributeError(message if ours is None else f"{message}; here it is {ours}")
+
+
 class ForeignName:
     """An attribute that a Tensor does not have: reading it raises, and says what it is here.
 
@@ -391,9 +397,7 @@ class ForeignName:
         self.ours = ours
 
     def _refuse(self, kind: type) -> NoReturn:
-        raise AttributeError(
-            f"{kind.__name__!r} object has no attribute {self.name!r}; here it is {self.ours}"
-        )
+        raise no_attribute(kind, self.name, self.ours)
 
     def __get__(self, tensor: Any, kind: type) -> NoReturn:
         self._refuse(kind)

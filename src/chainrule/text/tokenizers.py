@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from chainrule import checks
 from chainrule.errors import FileError
+from chainrule.graph.names import no_attribute
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.text.vocabulary import Vocabulary
 from chainrule.train.model_file import read_metadata
@@ -146,9 +147,7 @@ class Tokenizer(ABC):
         return Counter(self.split(text))
 
     def __getattr__(self, name: str) -> Any:
-        message = f"{type(self).__name__!r} object has no attribute {name!r}"
-        ours = _OTHERS.get(name)
-        raise AttributeError(message if ours is None else f"{message}; here it is {ours}")
+        raise no_attribute(type(self), name, _OTHERS.get(name))
 
     def encode(self, text: str) -> Array:
         """The numbers of a text's tokens: int64, shape (tokens,).

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from chainrule import checks
 from chainrule.errors import FileError, ShapeError
+from chainrule.graph.names import no_attribute
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.system.atomic_files import write_atomically
 from chainrule.system.reading import check_gzip, reading, reason, unpacking
@@ -99,9 +100,7 @@ class WordVectors:
         return self.vectors[[self._number(one) for one in word]]
 
     def __getattr__(self, name: str) -> Any:
-        message = f"{type(self).__name__!r} object has no attribute {name!r}"
-        ours = _GENSIMS.get(name)
-        raise AttributeError(message if ours is None else f"{message}; here it is {ours}")
+        raise no_attribute(type(self), name, _GENSIMS.get(name))
 
     def __contains__(self, word: object) -> bool:
         return word in self.vocabulary
