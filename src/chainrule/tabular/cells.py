@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import cells as texts
-from chainrule.tabular.date_texts import ORDERS, Order, hour_of, moment, moments
+from chainrule.tabular.date_texts import ORDERS, Order, moment, moments
+from chainrule.tabular.time_texts import DAY, days_of, hours_of, quantities, quantity
 
 Form: TypeAlias = Literal["numbers", "text", "dates"]
 
@@ -28,14 +29,7 @@ Wanted: TypeAlias = Literal["numbers", "times", "durations", "text", "labels"] |
 
 Meaning: TypeAlias = Literal["text", "numbers", "booleans", "dates"]
 
-_QUANTITY = re.compile(  # of time, as "18:30", "3 days" or pandas' "-1 days +23:59:00"
-    r"(?:([-+]?[0-9]{1,9}) days?(?:$|,? \+?(?=[0-9])))?"
-    r"(?:([0-9]{1,9}):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,9}))?)?(?: ?([AaPp])[Mm])?)?"
-)
 _DIGITS = re.compile(r"[-+]?[0-9]{1,400}")
-_DAY = 86_400_000_000
-"""Microseconds in a day."""
-
 EXACT = 2**53
 """From here on float64 does not hold every whole number."""
 
@@ -110,7 +104,7 @@ def _of_typed(values: NDArray[Any], place: str) -> Cells:
         return _of_floats(values, place)
     if kind == "M":
         return _of_times(values)
-    days = values.astype("timedelta64[us]").astype(np.float64) / _DAY
+    days = values.astype("timedelta64[us]").astype(np.float64) / DAY
     days[np.isnat(values)] = np.nan
     return _of_floats(days, place)._replace(was="durations, in days")
 
@@ -244,8 +238,7 @@ def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
         whole = all(texts.whole(value.lstrip("-")) is not None for value in rest)
         return Cells("numbers", array, missing, is_whole=whole, was="text of numbers")
     for wanted, unit in (("times", "hours"), ("durations", "days")):
-        if rest and all(_quantity(value, wanted) is not None for value in rest):
-            lengths = {value: _quantity(value, wanted) for value in rest}
+        if lengths := quantities(rest, wanted):
             array = np.array([np.nan if v is None else lengths[v] for v in values], np.float64)
             return Cells("numbers", array, missing, was=f"text of {wanted}, in {unit}")
     found_dates = moments(rest) if rest else None
@@ -265,15 +258,15 @@ def _number(value: Any, place: str, row: int, wanted: Wanted | None) -> float:
     if isinstance(value, str):
         found = texts.number(value)
         if found is None and wanted != "numbers":
-            found = _quantity(value, wanted)
+            found = quantity(value, wanted)
         if found is not None:
             return found
         if texts.is_missing(value):
             return math.nan
     elif isinstance(value, datetime.time) and wanted != "durations":
-        return _hours(value)
+        return hours_of(value)
     elif isinstance(value, _LENGTHS) and wanted != "times":
-        return _days(value)
+        return days_of(value)
     elif isinstance(value, _NUMBERS) and not isinstance(value, _BOOLEANS):
         try:
             found = float(value)
@@ -353,7 +346,7 @@ def _of_floats(values: NDArray[Any], place: str) -> Cells:
 
 def _of_times(values: NDArray[Any]) -> Cells:
     missing = np.isnat(values)
-    days = values.astype("datetime64[us]").astype(np.int64).astype(np.float64) / _DAY
+    days = values.astype("datetime64[us]").astype(np.int64).astype(np.float64) / DAY
     days[missing] = np.nan
     return Cells("dates", days, missing, was="dates")
 
@@ -409,9 +402,9 @@ def as_text(value: Any) -> str:
     if isinstance(value, _DATES):
         return str(_wall_time(value))
     if isinstance(value, datetime.time):
-        value = _hours(value)
+        value = hours_of(value)
     elif isinstance(value, _LENGTHS):
-        value = _days(value)
+        value = days_of(value)
     elif isinstance(value, (*_BOOLEANS, numbers.Integral)) or not isinstance(value, _NUMBERS):
         return str(value)
     try:
@@ -442,36 +435,6 @@ def canonical(text: str, meaning: Meaning) -> str:
     return text
 
 
-def _hours(value: datetime.time) -> float:
-    return value.hour + value.minute / 60 + value.second / 3600 + value.microsecond / 3.6e9
-
-
-def _quantity(text: str, wanted: str | None) -> float | None:
-    """The hours of a time of day, or the days of a duration, that a text holds; None of others."""
-    match = _QUANTITY.fullmatch(text.strip())
-    if match is None or not match[0]:
-        return None
-    days, hour, minute, second, fraction, _ = (part or "0" for part in match.groups())
-    micro = int(fraction.ljust(6, "0")[:6])
-    try:
-        if wanted == "times":
-            of_day = hour_of(int(hour), match[6])
-            time = datetime.time(of_day, int(minute), int(second), micro)
-            return None if match[1] else _hours(time)
-        if match[6]:
-            return None
-        of_clock = datetime.timedelta(0, int(second), micro, 0, int(minute), int(hour))
-        return _days(datetime.timedelta(int(days)) + of_clock)
-    except (ValueError, OverflowError):  # no such time, or too long
-        return None
-
-
-def _days(value: Any) -> float:
-    if isinstance(value, datetime.timedelta):
-        return value / datetime.timedelta(1)
-    return float(np.timedelta64(value, "us").astype(np.int64)) / _DAY
-
-
 def to_text(cells: Cells) -> Cells:
     """The same cells as categories."""
     if cells.form == "text":
@@ -479,7 +442,7 @@ def to_text(cells: Cells) -> Cells:
     values = [None if gone else v for v, gone in
               zip(cells.values.tolist(), cells.missing.tolist(), strict=True)]  # fmt: skip
     if cells.form == "dates":
-        values = [None if v is None else str(np.datetime64(round(v * _DAY), "us")) for v in values]
+        values = [None if v is None else str(np.datetime64(round(v * DAY), "us")) for v in values]
     is_rounded = (cells.form == "numbers") & (np.abs(cells.values) >= EXACT)
     rounded = int(is_rounded.argmax()) if is_rounded.any() else None
     return cells._replace(

@@ -1,4 +1,4 @@
-"""Dates in text: which texts are dates, and whether the day or the month comes first.
+"""Dates in text: which texts are dates, and which of their parts comes first.
 
 A date has one reading where a year of four digits comes first (2026-12-31, 2026/12/31), where the
 month has a name (31 Dec 2026), and between points (31.12.2026), where the day comes first. Of
@@ -135,9 +135,7 @@ def _readings_of_numbers(match: re.Match[str]) -> _Readings:
     if sign == "." and not len(first) == len(then) == 2:  # 1.2.10 is a version
         return _alike(None)
     month_first = _micros(match, last, first, then) if sign != "." else None
-    year_first = None
-    if len(last) == 2:
-        year_first = _micros(match, first, then, last) if len(first) == 2 else None
+    year_first = _micros(match, first, then, last) if len(first) == len(last) == 2 else None
     is_one = day_first == month_first and (len(last) == 4 or day_first == year_first)
     return {
         "dates": day_first if is_one else None,

@@ -370,11 +370,12 @@ def permutation_importances(
     Source: Breiman, "Random forests", Machine Learning 45, 2001.
     """
     rng = np.random.default_rng(seed)
-    some = np.sort(rng.permutation(read(table).rows)[:_MOST_ROWS])
-    y = np.asarray(target)[some]
     columns: Columns = model.columns
+    used = _used(columns, table)
+    some = np.sort(rng.permutation(len(next(iter(used.values())).missing))[:_MOST_ROWS])
+    y = np.asarray(target)[some]
     cells = {name: np.full(len(some), None) for name in columns.names}
-    cells |= {name: _objects(found)[some] for name, found in _used(columns, table).items()}
+    cells |= {name: _objects(found)[some] for name, found in used.items()}
     measure = "accuracy" if model.is_classification else "rmse"
     sign = -1.0 if model.is_classification else 1.0
     before = figures(model, cells, y)[measure]
