@@ -188,13 +188,17 @@ def test_nobody_sees_half_of_a_state_that_is_loaded(backend, how):
     loaded = {"model": model, "optimizer": optimizer, "averages": ema}[how]
     states = [filled(loaded.state_dict(), number) for number in (1, 2)]
 
+    seen = set()
+
     def load():
-        for turn in range(300):
+        end = time.monotonic() + 60
+        turn = 0
+        # A fast machine loads 300 times before the other thread has looked twice.
+        while turn < 300 or (len(seen) < 2 and time.monotonic() < end):
             loaded.load_state_dict(states[turn % 2])
             if how == "averages":
                 ema.copy_to()
-
-    seen = set()
+            turn += 1
 
     def look():
         if how != "optimizer":
