@@ -36,6 +36,11 @@ class BoundCopies {
     chainrule::WithoutGil released;
     return copies_.keep(static_cast<std::int32_t>(threads), always);
   }
+  bool is_finite(std::int64_t threads) {
+    chainrule::check_threads(threads);
+    chainrule::WithoutGil released;
+    return copies_.is_finite(static_cast<std::int32_t>(threads));
+  }
   void refresh(std::int64_t offset, std::int64_t bytes) { copies_.refresh(offset, bytes); }
   void restore(std::int64_t threads) {
     chainrule::check_threads(threads);
@@ -68,6 +73,8 @@ void bind_state_copies(nb::module_& module) {
            "state"_a.noconvert(), "spans"_a)
       .def("keep", &BoundCopies::keep, "threads"_a, "always"_a,
            "Keeps a copy of the state if it is finite, or always; whether it is.")
+      .def("is_finite", &BoundCopies::is_finite, "threads"_a,
+           "Whether the state is finite, without a copy.")
       .def("refresh", &BoundCopies::refresh, "offset"_a, "bytes"_a,
            "Takes some bytes of the state over into the copy kept last.")
       .def("restore", &BoundCopies::restore, "threads"_a,

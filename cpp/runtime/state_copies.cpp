@@ -44,11 +44,14 @@ StateCopies::StateCopies(std::byte* state, std::int64_t size, const std::vector<
 
 bool StateCopies::keep(std::int32_t threads, bool always) {
   const std::scoped_lock lock(mutex_);
-  restores_ = false;
-  run(threads);
-  const bool is_finite = is_finite_.load(std::memory_order_relaxed);
+  const bool is_finite = run(Pass::copy, threads);
   if (is_finite || always) std::swap(kept_, spare_);
   return is_finite;
+}
+
+bool StateCopies::is_finite(std::int32_t threads) {
+  const std::scoped_lock lock(mutex_);
+  return run(Pass::check, threads);
 }
 
 void StateCopies::refresh(std::int64_t offset, std::int64_t bytes) {
@@ -64,14 +67,15 @@ void StateCopies::refresh(std::int64_t offset, std::int64_t bytes) {
 
 void StateCopies::restore(std::int32_t threads) {
   const std::scoped_lock lock(mutex_);
-  restores_ = true;
-  run(threads);
+  run(Pass::restore, threads);
 }
 
-void StateCopies::run(std::int32_t threads) {
+bool StateCopies::run(Pass pass, std::int32_t threads) {
+  pass_ = pass;
   is_finite_.store(true, std::memory_order_relaxed);
   ThreadTeam team(std::min(threads, chunks_));
   team.run(*this, chunks_);
+  return is_finite_.load(std::memory_order_relaxed);
 }
 
 void StateCopies::run_chunk(std::int32_t chunk, std::int32_t) noexcept {
@@ -80,14 +84,17 @@ void StateCopies::run_chunk(std::int32_t chunk, std::int32_t) noexcept {
   for (std::int64_t i = count * chunk / chunks_; i < end; ++i) {
     const Piece& piece = pieces_[static_cast<std::size_t>(i)];
     std::byte* const state = state_ + piece.offset;
-    if (restores_) {
+    if (pass_ == Pass::restore) {
       std::memcpy(state, kept_.get() + piece.place, static_cast<std::size_t>(piece.bytes));
       continue;
     }
     for (std::int64_t done = 0; done < piece.bytes; done += block_bytes) {
       const std::int64_t bytes = std::min(block_bytes, piece.bytes - done);
-      std::memcpy(spare_.get() + piece.place + done, state + done, static_cast<std::size_t>(bytes));
-      if (!is_finite(state + done, bytes, piece.dtype)) {
+      if (pass_ == Pass::copy) {
+        std::memcpy(spare_.get() + piece.place + done, state + done,
+                    static_cast<std::size_t>(bytes));
+      }
+      if (!chainrule::is_finite(state + done, bytes, piece.dtype)) {
         is_finite_.store(false, std::memory_order_relaxed);
       }
     }

@@ -27,19 +27,24 @@ class StateCopies final : private SharedWork {
   // Copies the state and keeps the copy in the place of the one before: if all its numbers are
   // finite, or `always`. Returns whether they are. One pass over the memory.
   bool keep(std::int32_t threads, bool always);
+  // Whether all numbers of the state are finite, without a copy: a third of the memory traffic.
+  bool is_finite(std::int32_t threads);
   // Takes what lies in some bytes of the state over into the copy that was kept last.
   void refresh(std::int64_t offset, std::int64_t bytes);
   // Brings the state back to the copy that was kept last.
   void restore(std::int32_t threads);
 
  private:
+  enum class Pass : std::uint8_t { check, copy, restore };
+
   // What a thread copies at once, within a span.
   struct Piece {
     std::int64_t offset, place, bytes;
     DType dtype;
   };
 
-  void run(std::int32_t threads);
+  // Returns whether all numbers that it has looked at are finite.
+  bool run(Pass pass, std::int32_t threads);
   void run_chunk(std::int32_t chunk, std::int32_t thread) noexcept override;
 
   std::byte* state_;
@@ -50,7 +55,7 @@ class StateCopies final : private SharedWork {
   std::mutex mutex_;
 
   // Of the pass under way.
-  bool restores_ = false;
+  Pass pass_ = Pass::check;
   std::atomic<bool> is_finite_ = true;
 };
 

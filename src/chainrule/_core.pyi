@@ -221,6 +221,8 @@ class StateCopies:
 
         Returns whether they are.
         """
+    def is_finite(self, threads: int) -> bool:
+        """Whether all floating numbers of the state are finite, without a copy."""
     def refresh(self, offset: int, bytes: int) -> None:
         """Takes some bytes of the state over into the copy kept last."""
     def restore(self, threads: int) -> None:

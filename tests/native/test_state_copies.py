@@ -75,9 +75,9 @@ def test_what_is_not_finite_does_not_take_the_place_of_the_good_copy(
     block, parts, spans = state
     copies = _core.StateCopies(block, spans)
     good = [p.copy() for p in parts]
-    assert copies.keep(threads, False)
+    assert copies.keep(threads, False) and copies.is_finite(threads)
     parts[part][place] = bad
-    assert not copies.keep(threads, False)
+    assert not copies.keep(threads, False) and not copies.is_finite(threads)
     copies.restore(threads)
     for p, old in zip(parts, good, strict=True):
         np.testing.assert_array_equal(p, old)

@@ -18,6 +18,7 @@ from training_cases import (
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.train.backends import last_good
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -127,6 +128,50 @@ def test_the_good_steps_before_a_bad_one_count():
     assert_same_bits(everything(trainer), everything(whole))
     for name in ("loss", "mae"):
         np.testing.assert_allclose(trainer.history[name], whole.history[name], rtol=1e-12)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+@pytest.mark.parametrize("between", ["nothing", "a learning rate", "weights", "an evaluation"])
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_batches_that_come_one_by_one_lead_to_the_last_good_weights(
+    monkeypatch, seconds, between, scheduled
+):
+    """Whether the states were copied before each step, or long ago."""
+    monkeypatch.setattr(last_good, "_MOST_SECONDS", seconds)
+    x, y = regression(60)
+    batches = [(x[i : i + 8], y[i : i + 8]) for i in range(0, 56, 8)]
+
+    class Between(cr.Callback):
+        def on_step_end(self, trainer, loss):
+            if between == "a learning rate":
+                trainer.optimizer.param_groups[0]["lr"] = 0.01 / trainer.step
+            elif between == "weights" and trainer.step == 3:
+                trainer.model[0].bias.assign(trainer.model[0].bias * 0.5)
+            elif between == "an evaluation":
+                trainer.evaluate(x, y)
+
+    def made():
+        with cr.use_generator(cr.Generator(3)):
+            model = nn.Sequential(nn.Linear(4, 6, dtype="float64"), nn.Dropout(), Noise())
+            model.append(nn.Linear(6, 1, dtype="float64"))
+        optimizer = optim.Adam(model.parameters(), lr=0.1)
+        schedule = optim.ExponentialLR(optimizer, 0.5, unit="step") if scheduled else None
+        options = {
+            "schedule": schedule,
+            "callbacks": [Between()],
+            "ema": optim.EMA(model.parameters(), 0.9),
+        }
+        return trainer_of(model, nn.MSELoss(), optimizer, **options)
+
+    good, bad = made(), made()
+    good.fit(batches[:5], epochs=1, progress=False)
+    with pytest.raises(cr.NonFiniteError, match="epoch 1, step 6: "):
+        bad.fit([*batches[:5], (x[:8] * 1e300, y[:8])], epochs=1, progress=False)
+    assert (bad.step, bad.state.position) == (5, 5)
+    found, wanted = everything(bad), everything(good)
+    del found["counts"], wanted["counts"]  # of an epoch that has not ended
+    assert_same_bits(found, wanted)
+    assert_same_bits(bad.ema.state_dict(), good.ema.state_dict())
 
 
 def test_a_gradient_that_is_not_finite_where_the_loss_is():

@@ -164,6 +164,10 @@ class Copies:
             self._version = self._block.version
         return is_finite
 
+    def is_finite(self) -> bool:
+        """Whether all numbers of the states are finite; takes no copy."""
+        return self._core.is_finite(get_num_threads())
+
     def restore(self) -> None:
         """Go back to the copy."""
         self._core.restore(get_num_threads())
@@ -287,6 +291,16 @@ class NativeStep:
         """The same after a run, if all numbers that it wrote are finite; whether they are."""
         assert self._copies is not None, "save comes first"
         return self._core.has_finite_rows() and self._copies.save_if_finite()
+
+    def is_finite(self) -> bool:
+        """Whether all numbers that a run wrote are finite, where `changes_rows` is False."""
+        assert self._copies is not None, "save comes first"
+        return self._copies.is_finite()
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether there are tables of which a step changes single rows."""
+        return bool(self.plan.by_rows)
 
     def restore(self) -> None:
         """Go back to the states that were saved."""

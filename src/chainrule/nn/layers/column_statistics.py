@@ -15,7 +15,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Array
 from chainrule.tables import is_table, to_array
 
-_BLOCK = 2**22  # elements: 32 MiB in float64
+_BLOCK = 2**20  # elements: 8 MiB in float64, which QR decomposes fastest
 
 
 def as_table(layer: str, x: ArrayLike, columns: int) -> Array:

@@ -15,6 +15,7 @@ from chainrule.execute.reference import Interpreter
 from chainrule.graph.tensor import Array
 from chainrule.optim import EMA
 from chainrule.train.backends.base import Backend, CachedStep, LearningRates, TrainRequest
+from chainrule.train.backends.last_good import LastGood, Steps
 from chainrule.train.non_finite import non_finite_error
 from chainrule.train.state import Totals
 from chainrule.train.training_step import Kind, StepGraphs
@@ -35,6 +36,7 @@ class NativeBackend(Backend[NativeStep]):
         """Where the states lie now."""
         self._profile = False
         self._bound: set[NativeStep] = set()  # training steps that hold data
+        self._last_good = LastGood()
 
     def begin(self, *, profile: bool) -> None:
         self._profile, self.last_step = profile, None
@@ -103,12 +105,15 @@ class NativeBackend(Backend[NativeStep]):
             self.last_step = step
             step.profile(self._profile)
         scalars = self._scalars(step, count, request.lrs)
-        step.save()
+        last_good = self._last_good
+        last_good.save(step)
         run = step.run(order, start, count, scalars, MOST_SECONDS, totals.sums())
-        if run.status != "ok":
-            step.restore()
-        _check_indices(run, step.graph, batches, first + run.steps)
-        if run.status == "non-finite" or not step.save_if_finite():
+        if run.status == "index out of range":
+            last_good.restore(batches.data.arrays)
+            _check_indices(run, step.graph, batches, first + run.steps)
+        steps = Steps(batches.data.arrays, order, start, run.steps, scalars)
+        if run.status == "non-finite" or not last_good.save_if_finite(steps):
+            last_good.restore(batches.data.arrays)
             return self._replay(step, request, run.steps, scalars, totals)
         totals.replace(batches.rows(first) * run.steps, run.totals)
         return run.steps, float(run.last[0])
@@ -138,7 +143,6 @@ class NativeBackend(Backend[NativeStep]):
         """
         batches, first, loss = request.batches, request.first, math.nan
         order, start, _ = batches.consecutive(first, count)
-        step.restore()
         for i in range(count):
             step.save()
             now = scalars[i : i + 1] if scalars is not None else None
@@ -185,6 +189,7 @@ class NativeBackend(Backend[NativeStep]):
             for step in self._bound:
                 step.release()
             self._bound.clear()
+            self._last_good = LastGood()
 
 
 class Loans:
