@@ -72,21 +72,26 @@ CHAINRULE_INLINE void store_elements(Vector<T> v, T* to, std::int64_t elements) 
 template <typename T>
 CHAINRULE_INLINE Vector<T> sum_of_exp(T* out, const T* x, std::int64_t columns, Vector<T> shift) {
   using V = Vector<T>;
-  constexpr int block = 64;  // vectors that are added one by one, before their sum is
-  V total = broadcast(T(0)), sum = total;
+  // So many vectors are added one by one, before their sum is; and as many of these sums.
+  constexpr int block = 64;
+  V total = broadcast(T(0)), part = total, sum = total;
   int count = 0;
   over_row(x, columns, [&](V v, std::int64_t i, std::int64_t elements) CHAINRULE_INLINE_LAMBDA {
     V e = exp(v - shift);
     if (out) store_elements(e, out + i, elements);
     if (elements) e = select_or_zero(first_lanes(e, elements), e);
     sum = sum + e;
-    if (++count == block) {
-      total = total + sum;
+    if (++count % block == 0) {
+      part = part + sum;
       sum = broadcast(T(0));
-      count = 0;
+      if (count == block * block) {
+        total = total + part;
+        part = broadcast(T(0));
+        count = 0;
+      }
     }
   });
-  return across_lanes(total + sum, Add{});
+  return across_lanes(total + part + sum, Add{});
 }
 
 // A row of at most `n` vectors, kept in registers. The last one has `last` elements; after them

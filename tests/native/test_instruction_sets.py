@@ -1,10 +1,14 @@
-"""Elementwise kernels of every instruction set against NumPy, at the edges of their domains."""
+"""Kernels of every instruction set: elementwise ones at the edges of their domains, and layers."""
+
+import functools
 
 import numpy as np
 import pytest
 from bench import Bench, load, op, store
+from plans import assert_same
 
-from chainrule import _core
+import chainrule as cr
+from chainrule import _core, nn
 from chainrule.graph.operation import operations
 
 EDGES = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -2.5, 3.0, 7.25, 100.0, -8388609.0, 1e20, -1e-20]
@@ -69,3 +73,53 @@ def test_kernels_of_integers(name, instruction_set):
 @pytest.mark.parametrize("name", _core.instruction_sets())
 def test_wide_vectors_leave_no_product_to_blas(name):
     assert _core.needs_blas(name) == (not name.startswith("avx"))
+
+
+class Images(nn.Module):
+    """Convolutions of each kind, the third by Winograd's transforms, and poolings."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 18, 3, stride=2, dtype=dtype),
+            nn.BatchNorm2d(18, dtype=dtype),
+            nn.Conv2d(18, 18, 5, padding=2, groups=18, dtype=dtype),
+            nn.Conv2d(18, 33, 3, padding=1, dtype=dtype),
+            nn.GELU(),
+            nn.MaxPool2d(2),
+            nn.ConvTranspose2d(33, 5, 2, stride=2, dtype=dtype),
+            nn.AvgPool2d(3),
+        )
+
+    def forward(self, x):
+        return self.layers(x.reshape(2, 3, 21, 21))
+
+
+class Sequences(nn.Module):
+    def __init__(self, dtype):
+        super().__init__()
+        self.recurrent = nn.LSTM(21, 24, batch_first=True, dtype=dtype)
+        self.attention = nn.TransformerEncoderLayer(
+            24, 3, 40, dropout=0.0, batch_first=True, dtype=dtype
+        )
+
+    def forward(self, x):
+        return cr.log_softmax(self.attention(self.recurrent(x.reshape(6, 21, 21))[0]), 2)
+
+
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-4), ("float64", 1e-10)])
+@pytest.mark.parametrize("kind", [Images, Sequences])
+def test_layers_and_their_gradients(rng, monkeypatch, kind, dtype, tolerance, instruction_set):
+    plan = functools.partial(_core.Plan, instruction_set=instruction_set)
+    monkeypatch.setattr(_core, "Plan", plan)
+    cr.manual_seed(0)
+    x = cr.Buffer(rng.standard_normal(2 * 3 * 21 * 21), dtype)
+    model = kind(dtype)
+    parameters = list(model.parameters())
+
+    def step():
+        y = model(x.node())
+        return [y, *cr.grad(cr.square(y).mean(), parameters)]
+
+    assert_same(step, [x], rtol=tolerance, atol=tolerance)

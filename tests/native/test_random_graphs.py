@@ -1,10 +1,13 @@
 """Random graphs: the native plan beside the reference interpreter."""
 
+import functools
+
 import numpy as np
 import pytest
 from plans import run_both
 
 import chainrule as cr
+from chainrule import _core
 
 UNARY = [
     cr.tanh,
@@ -160,8 +163,8 @@ class RandomStep:
         return state.node()
 
 
-@pytest.mark.parametrize("first", range(0, 1000, 100))
-def test_random_graphs(first):
+def compare(first):
+    """The graphs of 100 seeds."""
     compared = 0
     for seed in range(first, first + 100):
         step = RandomStep(seed)
@@ -174,3 +177,15 @@ def test_random_graphs(first):
             np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7, err_msg=f"seed {seed}")
         compared += 1
     assert compared > 80
+
+
+@pytest.mark.parametrize("first", range(0, 1000, 100))
+def test_random_graphs(first):
+    compare(first)
+
+
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets()[:-1])
+def test_random_graphs_of_older_processors(monkeypatch, instruction_set):
+    plan = functools.partial(_core.Plan, instruction_set=instruction_set)
+    monkeypatch.setattr(_core, "Plan", plan)
+    compare(1000)

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from bench import ARENA, tolerance
+from bench import ARENA, Bench, tolerance
+
+from chainrule import _core
 
 FLOATS = ["float32", "float64"]
 
@@ -145,6 +147,26 @@ def test_losses_and_gradient_in_one_pass_have_the_bits_of_two(bench, rng, shape,
     assert bench.run(threads=threads).status == "ok"
     np.testing.assert_array_equal(first, losses)
     np.testing.assert_array_equal(second, grad)
+
+
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+def test_the_softmax_of_a_very_long_row_keeps_its_digits(rng, instruction_set):
+    x = (0.1 + 0.001 * rng.standard_normal(6_000_000)).astype("float32")
+    bench = Bench(2 * x.nbytes + 1024, instruction_set=instruction_set)
+    out, result = bench.room(x.size, "float32")
+    bench.plan.add(
+        "rows",
+        "r",
+        kernel="softmax",
+        dtype="float32",
+        rows=1,
+        columns=x.size,
+        inputs=[bench.put(x)],
+        out=out,
+    )
+    assert bench.run().status == "ok"
+    expected = np.exp(x.astype(float))
+    np.testing.assert_allclose(result, expected / expected.sum(), rtol=5e-7)
 
 
 def test_row_kernels_have_as_many_results_as_places(bench):

@@ -363,6 +363,15 @@ def test_softmax_over_several_axes(axis):
     assert cr.softmax(2.0, -1).item() == 1.0
 
 
+def test_softmax_over_several_axes_of_large_numbers():
+    x = (1e6 + np.random.default_rng(0).normal(size=(3, 4))).astype(np.float32)
+    expected = np.exp(x.astype(float) - x.max())
+    expected /= expected.sum()
+    (natively,) = run_native(lambda t: cr.softmax(t, None), x)
+    for found in (cr.softmax(x, None), natively, cr.exp(cr.log_softmax(x, (0, 1)))):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["wrap", "clip"])
 def test_indices_out_of_range_are_wrapped_or_clipped(mode):
     x = np.arange(300.0).reshape(2, 150)

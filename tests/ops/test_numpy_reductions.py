@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from native_calls import native
+from native_calls import native, run_native
 
 import chainrule as cr
 from chainrule.execute.native import NativeStep, StateBlock
@@ -201,6 +201,52 @@ def test_nan_is_skipped(name):
     leaf = cr.tensor(x, requires_grad=True)
     gradient = cr.grad(getattr(cr, name)(leaf), leaf).numpy()
     assert np.isfinite(gradient).all() and (gradient[np.isnan(x)] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "spread"),
+    [
+        ("var", 1e4, 0.01),
+        ("var", 1e6, 0.1),
+        ("std", 1e6, 0.1),
+        ("std", 1e30, 1e28),
+        ("std", 1e-30, 1e-32),
+    ],
+)
+def test_the_spread_of_float32_numbers_far_from_0_or_of_any_size(name, level, spread):
+    x = (level + spread * RANDOM.standard_normal((50, 4))).astype(np.float32)
+
+    def with_gradient(x):
+        y = getattr(x, name)(axis=0, correction=1)
+        return [y, cr.grad(y.sum(), x)]
+
+    exact = [t.numpy() for t in with_gradient(cr.tensor(x, "float64", requires_grad=True))]
+    np.testing.assert_allclose(exact[0], getattr(np, name)(x.astype(float), 0, ddof=1), rtol=1e-9)
+    eager = [t.numpy() for t in with_gradient(cr.tensor(x, requires_grad=True))]
+    for found in (eager, run_native(lambda b: with_gradient(b.node()), x)):
+        for y, wanted in zip(found, exact, strict=True):
+            assert y.dtype == np.float32
+            np.testing.assert_allclose(y, wanted, rtol=1e-6, atol=1e-7 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("x", [[1e30, 1e-30] * 4, [1e30, 1e30, 1e-30, 1e-30]])
+def test_products_of_parts_may_be_beyond_float32(x):
+    x = np.array(x, np.float32)
+    products = np.cumprod(x.astype(float))
+    products[products > 1e38] = np.inf
+    for name, expected in (("prod", products[-1]), ("cumprod", products)):
+        function = getattr(cr, name)
+        with np.errstate(over="ignore"):
+            eager = function(cr.tensor(x)).numpy()
+        for found in (eager, native(function, x)):
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_long_running_products_keep_their_digits():
+    x = np.exp(0.01 * RANDOM.standard_normal(100_000)).astype(np.float32)
+    expected = np.cumprod(x.astype(float))
+    for found in (cr.cumprod(cr.tensor(x)).numpy(), native(cr.cumprod, x)):
+        np.testing.assert_allclose(found, expected, rtol=2e-7)
 
 
 # Gradients

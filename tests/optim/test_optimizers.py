@@ -121,6 +121,16 @@ def test_centred_rmsprop_of_a_constant_gradient(dtype):
     assert np.isfinite(w.numpy()).all()
 
 
+@pytest.mark.parametrize("run", [run_step, run_captured])
+def test_rprop_of_gradients_whose_product_vanishes(run):
+    grads = [[1e-24 * g for g in grads] for grads in gradients("float32", steps=5)]
+    large = gradients("float32", steps=5)
+    found, expected = (make(Case("Rprop", {"lr": 0.1}), "float32") for _ in range(2))
+    run(found, [[g.astype(np.float32) for g in step] for step in grads])
+    run_step(expected, large)
+    assert_close(values(found), values(expected), rtol=1e-6)
+
+
 # Missing gradients
 
 

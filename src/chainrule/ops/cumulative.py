@@ -87,7 +87,7 @@ def cumsum(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = Non
 @both_names()
 @method
 def cumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
-    """The products of the elements up to each one along an axis.
+    """The products of the elements up to each one along an axis; floats are multiplied in float64.
 
     Step k multiplies each element by the one 2^k before it: log2(n) multiplications, whose
     gradients are exact where elements are 0 too.
@@ -103,6 +103,9 @@ def cumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = No
         tensor([ 1.,  2.,  6., 24.])
     """
     x, axis = _along("cumprod", x, axis, dtype)
+    result = x.dtype
+    if result.kind == "f":  # products of parts may be too large for float32 where the whole is not
+        x = x.astype(np.float64)
     before = (slice(None),) * axis
     length, distance = x.shape[axis], 1
     while distance < length:
@@ -110,7 +113,7 @@ def cumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = No
         products = x[(*before, slice(distance, None))] * x[(*before, slice(length - distance))]
         x = concatenate([first, products], axis)
         distance *= 2
-    return x
+    return x.astype(result)
 
 
 @both_names()

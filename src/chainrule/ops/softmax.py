@@ -12,8 +12,9 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import add_up
 from chainrule.ops.axis_numbers import normalize_axes
 from chainrule.ops.index import check_labels, label_fault, one_hot
-from chainrule.ops.reduce import logsumexp
+from chainrule.ops.reduce import logsumexp, max
 from chainrule.ops.samples import examples
+from chainrule.ops.shape import stop_gradient
 from chainrule.ops.unary import exp
 
 __all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
@@ -84,6 +85,8 @@ def log_softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
     if len(axes) == 1:
         return _log_softmax.apply(x, axis=axes[0])
     _same(x, -1)
+    if axes and x.size:  # of large numbers the logarithm of the sum has few digits behind the point
+        x = x - stop_gradient(max(x, axes, keepdims=True))
     return x - logsumexp(x, axes, keepdims=True)
 
 

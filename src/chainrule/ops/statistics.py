@@ -41,7 +41,8 @@ def prod(
     """The product over one axis, several, or all; of booleans and narrow integers it is int64.
 
     The elements are multiplied in pairs, and the products in pairs again: log2(n) multiplications
-    of shrinking parts, whose gradients are exact where elements are 0 too.
+    of shrinking parts, whose gradients are exact where elements are 0 too. Floats are multiplied in
+    float64, as products of parts may be too large for float32 where the whole is not.
 
     Args:
         x: numbers or booleans.
@@ -56,6 +57,9 @@ def prod(
         [0.0, 10.0, 0.0]
     """
     x = as_summed(x, dtype)
+    result = x.dtype
+    if result.kind == "f":
+        x = x.astype(np.float64)
     axes = normalize_axes("prod", axis, x.shape)
     kept = [1 if a in axes else length for a, length in enumerate(x.shape)]
     shape = tuple(kept) if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axes)
@@ -67,7 +71,7 @@ def prod(
         factors = value
     for a in axes:
         factors = _multiplied(factors, a)
-    return as_tensor(factors.reshape(shape))
+    return as_tensor(factors.reshape(shape)).astype(result)
 
 
 def _multiplied(x: Any, axis: int) -> Any:

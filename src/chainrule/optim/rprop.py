@@ -84,7 +84,7 @@ class Rprop(Optimizer):
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
-        agreement = grad * moments["prev"]
+        agreement = sign(grad) * sign(moments["prev"])  # the product of small gradients may be 0
         turned = agreement < 0.0
         factor = where(agreement > 0.0, h.etaplus, where(turned, h.etaminus, 1.0))
         step = minimum(maximum((moments["step_size"] + h.begins) * factor, h.shortest), h.longest)

@@ -311,6 +311,10 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """The convolution of images, as `Conv1d` over two axes.
 
+    Natively a kernel of 3 x 3 that moves by single elements over many channels goes by Winograd's
+    transforms. Their rounding error in float32 is about four times that of sums of products, and a
+    number that is not finite, or huge beside its neighbours, reaches all of its tile of 4 x 4.
+
     Args:
         in_channels: C.
         out_channels: O, the number of kernels.
