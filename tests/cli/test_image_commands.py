@@ -166,6 +166,16 @@ def test_what_is_refused(run, fails, tmp_path, flowers):
     )
     assert "names. Leave --task regression out" in fails("train", root, "--task", "regression")
     assert "is one image" in fails("train", root / "blue" / "1.png")
+    run("train", root, "--epochs", 1, "--out", "images.safetensors")
+    (tmp_path / "one.gif").write_bytes(b"GIF89a\xff")
+    for command in (
+        ["train"],
+        ["predict", "images.safetensors"],
+        ["evaluate", "images.safetensors"],
+    ):
+        assert "one.gif is no PNG or JPEG image. Convert it." in fails(
+            *command, tmp_path / "one.gif"
+        )
     one = tmp_path / "one"
     colours(one, ("red",))
     assert "the one folder red: a folder for each class is needed" in fails("train", one)

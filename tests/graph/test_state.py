@@ -94,6 +94,24 @@ def test_requires_grad_can_be_switched():
     assert (p * 2.0).requires_grad
 
 
+@pytest.mark.parametrize("way", [lambda function: function(), lambda f: cr.compile(f)()])
+def test_a_use_while_frozen_is_constant(way):
+    """As in PyTorch, by `backward` as by `grad` and `backprop`."""
+    p = cr.Parameter([2.0, 3.0])
+
+    def loss():
+        y = p * 1.0
+        p.requires_grad_(False)
+        z = y * p
+        p.requires_grad_(True)
+        return z.sum()
+
+    assert way(lambda: cr.grad(loss(), p)).tolist() == [2.0, 3.0]
+    assert cr.backprop(loss(), [p])[p].tolist() == [2.0, 3.0]
+    loss().backward()
+    assert p.grad.tolist() == [2.0, 3.0]
+
+
 def test_a_state_is_read_in_every_position():
     p = cr.Parameter([[1.0, 2.0]])
     for y in (p + 1.0, 1.0 + p, p @ np.ones((2, 1), "f4"), p[0], p.sum(), cr.concatenate([p, p])):

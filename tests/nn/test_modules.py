@@ -362,6 +362,14 @@ def test_a_buffer_that_is_not_persistent_is_not_saved():
     assert [n for n, _ in ours.named_buffers()] == ["kept", "mask"]
     ours.load_state_dict({"kept": np.ones(1, "f")})
     assert list(ours.state_dict(prefix="net.")) == ["net.kept"]
+    for model, kind, array in (
+        (ours, nn.Buffer, np.ones(1, "f")),
+        (theirs, torch.nn.Buffer, torch.ones(1)),
+    ):
+        model.cache = kind(array, persistent=False)
+        model.mask = kind(array)
+    assert list(ours.state_dict()) == list(theirs.state_dict()) == ["kept", "mask"]
+    assert list(copy.deepcopy(ours).state_dict()) == ["kept", "mask"]
 
 
 def test_zero_grad_to_zeros():

@@ -193,6 +193,9 @@ def test_what_does_not_fit_is_refused(layer, shape, error, message):
         layer(np.zeros(shape, "float32"))
 
 
-def test_indices_are_refused_with_the_reason():
+@pytest.mark.parametrize(
+    "layer", [nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d]
+)
+def test_indices_are_refused_with_the_reason(layer):
     with pytest.raises(ValueError, match="the gradient finds the places"):
-        nn.MaxPool2d(2, return_indices=True)
+        layer(2, return_indices=True)

@@ -36,7 +36,7 @@ REFUSED = [
     ("BCEWithLogitsLoss|MultiLabelSoftMarginLoss", "targets must lie in 0", "no probability"),
     ("MultiMarginLoss", "has shape .N, C. or .C,.", "one row, or rows"),
     ("GaussianNLLLoss", "the variance has that shape", "no other broadcasting"),
-    ("MaxPool[12]d", "return_indices", "there is no MaxUnpool that would take them"),
+    ("(Adaptive)?MaxPool[12]d", "return_indices", "there is no MaxUnpool that would take them"),
     ("BatchNorm[12]d", "more than one element for each feature", "its variance would be 0"),
     ("Softplus", "beta", "the formula divides by it"),
     ("Softmax|LogSoftmax|Softmin|GLU", "axis", "a 0-d input has no axis"),

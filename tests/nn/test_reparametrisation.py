@@ -41,6 +41,18 @@ def check_same(ours, theirs):
         np.testing.assert_allclose(ours.state_dict()[key], value.numpy(), rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("layer", ["Conv1d", "ConvTranspose1d", "Conv2d", "ConvTranspose2d"])
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm"])
+def test_convolutions_have_pytorchs_axis(name, layer):
+    ours = getattr(nn.utils, name)(getattr(nn, layer)(4, 6, 3, groups=2, dtype="float64"))
+    theirs = getattr(torch.nn.utils, name)(getattr(torch.nn, layer)(4, 6, 3, groups=2).double())
+    theirs.load_state_dict({k: torch.as_tensor(v) for k, v in ours.state_dict().items()})
+    x = np.random.default_rng(0).standard_normal((2, 4, 5, 5)[: 2 + int(layer[-2])])
+    expected = theirs(torch.as_tensor(x)).detach().numpy()
+    np.testing.assert_allclose(ours(x).numpy(), expected, rtol=1e-9, atol=1e-12)
+    check_same(ours, theirs)
+
+
 @pytest.mark.parametrize("way", ["eager", "native", "reference"])
 @pytest.mark.parametrize(("name", "options"), KINDS)
 def test_training_is_pytorchs(name, options, way):

@@ -164,6 +164,11 @@ def test_a_prompt_is_one_row_of_integers(prompt, error):
             generate(any_model, prompt, 1)
 
 
+def test_a_prompt_of_text_is_refused_with_the_remedy():
+    with pytest.raises(TypeError, match=r"as tokenizer.encode\(text\) gives, not text"):
+        generate(model(), "to be", 1)
+
+
 def test_a_prompt_may_be_a_batch_of_one():
     gpt = model()
     for prompt in ([[3, 1]], np.array([3, 1], np.uint8), cr.tensor([3, 1]), (3, 1)):

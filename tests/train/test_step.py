@@ -1,5 +1,6 @@
 """Training step for step as PyTorch's: the Trainer, cr.compile and the eager loop."""
 
+import copy
 import gc
 
 import numpy as np
@@ -20,6 +21,7 @@ from training_cases import (
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.compiler.capture import CapturedGraph
+from chainrule.inspect.step import run_step
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # steps this small only wait for one another
@@ -306,6 +308,79 @@ def test_a_layer_that_is_unfrozen_between_steps_is_trained_from_then_on():
     before = weights(model)
     train()
     np.testing.assert_array_equal(model[0].weight.numpy(), before["0.weight"])
+
+
+class Clamped(nn.Module):
+    """Changes its weight after its use."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 4, dtype="float64")
+        self.last = nn.Linear(4, 3, dtype="float64")
+
+    def forward(self, x):
+        y = self.last(cr.tanh(self.first(x)))
+        with cr.no_grad():
+            self.first.weight.assign(cr.clip(self.first.weight, -0.2, 0.2))
+        return y
+
+
+class Shrinking(Clamped):
+    """Changes its weight between two uses."""
+
+    def forward(self, x):
+        y = cr.tanh(self.first(x))
+        with cr.no_grad():
+            self.first.weight.assign(self.first.weight * 0.9)
+        return self.last(y + self.first(x))
+
+
+class Looking(Clamped):
+    """Looks twice into a table, which shortens its rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Embedding(9, 4, max_norm=0.5, dtype="float64")
+
+    def forward(self, x):
+        words = cr.clip(cr.floor(cr.abs(x) * 4), 0, 8).astype("int64")
+        return self.last(self.first(words).sum(1) * self.first(words[:, ::-1]).mean(1))
+
+
+class HalfFrozen(Clamped):
+    """Uses a layer twice, of which one use counts as constant."""
+
+    def forward(self, x):
+        y = cr.tanh(self.first(x))
+        self.first.requires_grad_(False)
+        z = self.first(y)
+        self.first.requires_grad_(True)
+        return self.last(z)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("kind", [Clamped, Shrinking, Looking, HalfFrozen])
+def test_a_parameter_that_forward_changes_has_the_gradient_of_all_its_uses(kind, accumulate):
+    """As in the eager loop, and as `explain` says of the step."""
+    is_explained = accumulate == 1 and kind is not HalfFrozen  # of what is frozen, too
+    x, y = classification(16)
+    loss = nn.CrossEntropyLoss()
+    with cr.use_generator(cr.Generator(0)):
+        model = kind()
+    eager = copy.deepcopy(model)
+    optimizers = [optim.SGD(m.parameters(), lr=0.5) for m in (model, eager)]
+    if is_explained:
+        new = run_step(model, x, y, loss, optimizers[0], 0).new
+        explained = {name: new[p] for name, p in model.named_parameters()}
+    cr.Trainer(model, loss, optimizers[0], accumulate=accumulate).fit(
+        x, y, epochs=1, batch_size=16 // accumulate, shuffle=False, progress=False
+    )
+    for part in np.split(np.arange(16), accumulate):
+        (loss(eager(x[part]), y[part]) / accumulate).backward()
+    optimizers[1].step()
+    assert_close(weights(model), weights(eager))
+    if is_explained:
+        assert_close(explained, weights(eager))
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import ImageFolder
-from chainrule.data.image_folder import READ, classes_in, folders_in, images_in, read_pixels
+from chainrule.data.image_folder import (
+    NOT_READ,
+    READ,
+    classes_in,
+    folders_in,
+    images_in,
+    read_pixels,
+)
 from chainrule.data.pixels import scaled
 from chainrule.graph.tensor import Array
 from chainrule.system.threads import get_num_threads
@@ -18,7 +25,13 @@ _PARTS = {"train", "test", "val", "valid", "validation"}
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file's name is that of an image that can be read."""
+    """Whether a file's name is that of an image that can be read.
+
+    Raises:
+        ValueError: if it is that of another image.
+    """
+    if path.suffix.lower() in NOT_READ:
+        raise ValueError(f"{path} is no PNG or JPEG image. Convert it.")
     return path.suffix.lower() in READ
 
 

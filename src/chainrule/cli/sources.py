@@ -114,7 +114,7 @@ def kind_of(name: str) -> str:
     if name == STANDARD_INPUT:
         return "table"
     path = Path(name)
-    if path.is_dir() or (images.is_image(path) and path.exists()):
+    if path.is_dir() or (path.exists() and images.is_image(path)):
         return "images"
     if not path.exists():
         raise FileNotFoundError(f"there is no file {name}. Give {_KINDS}.")

@@ -21,7 +21,7 @@ from chainrule.system.reading import FREE_ARRAY, check_expansion, reading, size_
 from chainrule.system.threads import get_num_threads
 
 READ = (".png", ".jpg", ".jpeg")
-_OTHERS = (".bmp", ".gif", ".heic", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+NOT_READ = (".bmp", ".gif", ".heic", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 _PNG_BITS = 24  # the place of the byte that says how many bits a colour has
 _REMEDY = "Save the image again, or remove the file."
 
@@ -265,7 +265,7 @@ def images_in(folder: Path) -> list[Path]:
     """The image files in a folder and below, sorted; of each folder once, whatever links to it."""
     found = []
     for path in _files_below(folder):
-        if path.name.lower().endswith(_OTHERS):
+        if path.name.lower().endswith(NOT_READ):
             raise FileError(f"{path} is no PNG or JPEG image. Convert it, or remove it.")
         if path.name.lower().endswith(READ):
             found.append(path)

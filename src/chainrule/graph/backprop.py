@@ -17,7 +17,7 @@ from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.compiled_results import COMPILED, is_compiled, without_graph
 from chainrule.graph.context import Recorder, local
-from chainrule.graph.grad_table import GradTable
+from chainrule.graph.grad_table import GradTable, gradients_of_states, summed
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import JointRule, Operation, operations
@@ -119,11 +119,17 @@ def _pruned(outputs: Iterable[Tensor], targets: Iterable[Tensor]) -> PrunedGraph
         if has_graph and not variable._is_made_leaf:
             # else the variable was built inside no_grad(), or is not differentiable
             edges = [(variable, i) for i, parent in enumerate(variable.inputs) if parent in pruned]
-        if edges or variable in wanted or variable.state in wanted:
+        if edges or variable in wanted or (variable.state in wanted and _counts(variable)):
             pruned[variable] = []
             for edge in edges:
                 pruned[variable.inputs[edge[1]]].append(edge)
     return pruned
+
+
+def _counts(leaf: Tensor) -> bool:
+    """Whether a graph does not read a State through this leaf while the State was frozen."""
+    state: Any = leaf.state
+    return leaf.requires_grad or not state.requires_grad
 
 
 def _checked_targets(targets: Iterable[Tensor]) -> set[Tensor]:
@@ -169,7 +175,7 @@ def backprop(
     Args:
         z: the variable to differentiate.
         targets: the set T; by default all leaves of `z` that require a gradient. A `Parameter`
-            stands for every leaf through which the graph reads it.
+            stands for every leaf through which the graph reads it, but while it is frozen.
         grad_output: the gradient of a final result with respect to `z`, of its shape; ones where
             `z` is a scalar.
 
@@ -262,7 +268,7 @@ def build_grad(
                 )
         _add_over_consumers(node, pruned, grad_table)
     grads = [grad_table[leaf] for leaf in leaves if leaf in grad_table]
-    return operations["add_n"].apply(*grads) if len(grads) > 1 else next(iter(grads), None)
+    return summed(grads) if grads else None
 
 
 def _add_over_consumers(
@@ -462,10 +468,7 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
         grad_table[z] = grad_table[z] + gradient if z in grad_table else gradient
     roots = [*grad_table]
     _fill(grad_table, _pruned(roots, inputs))
-    by_state: dict[Tensor, list[Tensor]] = {}
-    for variable, gradient in grad_table.items():
-        if variable.state is not None:
-            by_state.setdefault(variable.state, []).append(gradient)
+    of_states = gradients_of_states(grad_table)
     grads = []
     lost: list[Tensor] | None = None
     for target in inputs:
@@ -475,18 +478,13 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
                 f"{checks.described(target)} does not require a gradient, so no graph was kept for "
                 "it; make it with requires_grad=True"
             )
-        if target.is_state:
-            gradients = by_state.get(target, [])
-        else:
-            gradients = [grad_table[target]] if target in grad_table else []
-        if not gradients:
+        found = (of_states if target.is_state else grad_table).get(target)
+        if found is None:
             if lost is None:
                 lost = [v for v in with_ancestors(roots) if v.operation is COMPILED]
             if lost:
                 raise without_graph(lost[0])
             grads.append(functions["zeros_like"](target))
         else:
-            grads.append(
-                gradients[0] if len(gradients) == 1 else operations["add_n"].apply(*gradients)
-            )
+            grads.append(found)
     return grads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chainrule.graph.operation import operation_name, operations
@@ -46,8 +46,7 @@ class GradTable(dict[Tensor, Tensor]):
             raise KeyError(
                 f"{len(found)} variables are named {key!r}: give the Tensor or Parameter"
             )
-        grads = [dict.__getitem__(self, variable) for variable in found]
-        return grads[0] if len(grads) == 1 else operations["add_n"].apply(*grads)
+        return summed([dict.__getitem__(self, variable) for variable in found])
 
     def _found(self, key: Any) -> list[Tensor]:
         """The variables that a key stands for, besides the variable itself."""
@@ -120,6 +119,23 @@ class GradTable(dict[Tensor, Tensor]):
     def _repr_html_(self) -> str:
         columns = ["name", "operation", "value", "gradient"]
         return table(f"Gradients of {len(self)} variables", columns, self._rows())
+
+
+def gradients_of_states(grad_table: Mapping[Tensor, Tensor]) -> dict[Tensor, Tensor]:
+    """The gradient of each `State`: the sum over all leaves through which the graph reads it.
+
+    There are several where a state was assigned, frozen or unfrozen between two uses.
+    """
+    found: dict[Tensor, list[Tensor]] = {}
+    for variable, gradient in grad_table.items():
+        if variable.state is not None:
+            found.setdefault(variable.state, []).append(gradient)
+    return {state: summed(gradients) for state, gradients in found.items()}
+
+
+def summed(gradients: list[Tensor]) -> Tensor:
+    """The sum of one gradient or more, of one shape."""
+    return gradients[0] if len(gradients) == 1 else operations["add_n"].apply(*gradients)
 
 
 def _text(tensor: Tensor) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from chainrule import checks
 from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local, no_grad
@@ -349,9 +350,29 @@ class Parameter(State):
 
 
 class Buffer(State):
-    """A State that is not trained: a running mean, an optimiser's moment, a random counter."""
+    """A State that is not trained: a running mean, an optimiser's moment, a random counter.
 
-    __slots__ = ()
+    Attributes:
+        persistent: whether a module saves it, of which it becomes an attribute.
+    """
+
+    __slots__ = ("persistent",)
+    persistent: bool
+
+    def __init__(
+        self,
+        data: ArrayLike | Tensor,
+        dtype: DTypeLike | None = None,
+        *,
+        persistent: bool = True,
+        requires_grad: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(data, dtype, requires_grad=requires_grad, name=name)
+        self.persistent = checks.flag("persistent", persistent)
+
+    def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
+        Buffer.__init__(self, value, requires_grad=requires_grad, name=name)
 
 
 class HyperParameter(State):

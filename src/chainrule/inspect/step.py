@@ -17,6 +17,7 @@ from chainrule.compiler.capture import CaptureAgain, StateRecorder, recorded
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import ancestors, build_grad, prune
 from chainrule.graph.context import MISSING, no_grad
+from chainrule.graph.grad_table import gradients_of_states
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
@@ -350,9 +351,9 @@ def _updated(
     """The values of the optimizer's parameters after its step."""
     if optimizer is None:
         return {}
-    by_state = {leaf.state: grad for leaf, grad in grad_table.items() if leaf.state is not None}
-    grads = [by_state.get(parameter) for parameter in optimizer.params]
     with no_grad():
+        of_states = gradients_of_states(grad_table)
+        grads = [of_states.get(parameter) for parameter in optimizer.params]
         while True:
             try:
                 optimizer.update(grads, loss)

@@ -162,6 +162,7 @@ class Module(Moded, Hooked, Placed):
             self._register("_parameters", name, value)
         elif isinstance(value, Buffer):
             self._register("_buffers", name, value)
+            (self._unsaved.discard if value.persistent else self._unsaved.add)(name)
         elif isinstance(value, Module):
             self._register("_modules", name, value)
         else:

@@ -50,7 +50,7 @@ def generate(
         ValueError: for an empty prompt, a temperature below 0 or a top_k below 1.
         DTypeError: for a prompt of other numbers than integers.
         ShapeError: for a prompt or logits of another shape.
-        TypeError: for a model that returns no Tensor.
+        TypeError: for a model that returns no Tensor, or a prompt that is text.
         IndexError: for a token that the model does not know.
         NonFiniteError: where the largest of the logits is NaN or infinite.
 
@@ -100,6 +100,11 @@ def continuation(
 
 def _tokens(prompt: Sequence[int] | TensorLike) -> list[int]:
     """The tokens of a prompt, one at least."""
+    if isinstance(prompt, str):
+        raise TypeError(
+            "a prompt holds the numbers of tokens, as tokenizer.encode(text) gives, not text; got "
+            f"{prompt!r:.80}"
+        )
     values = as_tensor(prompt).numpy()
     if not values.size:
         raise ValueError("generate needs a prompt of one token at least")

@@ -16,6 +16,7 @@ from chainrule.data.arrays import Form
 from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import no_grad
+from chainrule.graph.grad_table import gradients_of_states
 from chainrule.graph.state import Parameter, State
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Module
@@ -337,8 +338,8 @@ class StepGraphs:
         parameters = self._trained().params
         if z is None:
             return [None] * len(parameters)
-        grad_table = backprop(z, [p for p in parameters if p.requires_grad])
-        return [grad_table.get(p.node()) for p in parameters]
+        grads = gradients_of_states(backprop(z, [p for p in parameters if p.requires_grad]))
+        return [grads.get(p) for p in parameters]
 
     def _update(self, grads: list[Tensor | None], objective: Tensor | None) -> None:
         self._trained().update(self._clip(grads), objective)

@@ -233,6 +233,19 @@ class _AdaptivePool(Layer):
         return type(self).pool(input, self.output_size)
 
 
+class _AdaptiveMaxPool(_AdaptivePool):
+    """The adaptive pooling layers that take the maximum."""
+
+    def __init__(self, output_size: OutputSize, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        refuse_indices(type(self).__name__, return_indices)
+        self.return_indices = False
+
+    def extra_repr(self) -> str:
+        """The text between the parentheses, as PyTorch has it."""
+        return f"output_size={self.output_size}"
+
+
 class AdaptiveAvgPool1d(_AdaptivePool):
     """The means of parts of a sequence, so that the output has one length for all inputs.
 
@@ -280,11 +293,12 @@ class AdaptiveAvgPool2d(_AdaptivePool):
     pool = staticmethod(functional.adaptive_avg_pool2d)
 
 
-class AdaptiveMaxPool1d(_AdaptivePool):
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     """The largest elements of parts of a sequence; parts as of `AdaptiveAvgPool1d`.
 
     Args:
         output_size: how many parts.
+        return_indices: False, there is no other.
 
     Shapes:
         Input (N, C, L) or (C, L), output (N, C, output_size) or (C, output_size).
@@ -302,11 +316,12 @@ class AdaptiveMaxPool1d(_AdaptivePool):
     pool = staticmethod(functional.adaptive_max_pool1d)
 
 
-class AdaptiveMaxPool2d(_AdaptivePool):
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     """The largest elements of parts of an image; `AdaptiveMaxPool2d(1)` is global max pooling.
 
     Args:
         output_size: one number, or one for each axis; None keeps the length.
+        return_indices: False, there is no other.
 
     Shapes:
         Input (N, C, H, W) or (C, H, W), output (N, C, *output_size) or (C, *output_size).

@@ -132,7 +132,7 @@ def spectral_norm(
         name: its parameter, of two axes or more.
         n_power_iterations: iterations before each forward.
         eps: the smallest length by which a vector is divided.
-        dim: the axis of the outputs; by default 0.
+        dim: the axis of the outputs; by default 0, of a transposed convolution 1.
 
     Returns:
         The module.
@@ -152,7 +152,8 @@ def spectral_norm(
         1.0
     """
     weight = _parameter(module, name)
-    axis = 0 if dim is None else checks.integer("dim", dim)
+    of_outputs = 1 if getattr(module, "transposed", False) else 0
+    axis = of_outputs if dim is None else checks.integer("dim", dim)
     if weight.ndim < 2 or not -weight.ndim <= axis < weight.ndim:
         raise ValueError(
             f"spectral_norm: {name} of shape {weight.shape} is no matrix, or has no axis {axis}"
