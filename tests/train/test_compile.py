@@ -117,15 +117,18 @@ def test_an_argument_is_a_sequence_of_any_type(kind, backend):
 @pytest.mark.parametrize(
     "kind", [dict, OrderedDict, Counter, lambda given: defaultdict(float, given)]
 )
-def test_an_argument_is_a_dict_of_any_type(kind, backend):
+def test_an_argument_and_a_result_is_a_dict_of_any_type(kind, backend):
     @cr.compile(backend=backend)
     def product(given):
         assert type(given) is type(first)
-        return given.pop("rows") * given["factor"]
+        product = given.pop("rows") * given["factor"]
+        return kind({"product": product, "shape": np.shape(product)})
 
     first = kind({"rows": np.array([2.0, 3.0]), "factor": 2.0})
     for _ in range(2):
-        assert product(first).tolist() == [4, 6]
+        found = product(first)
+        assert type(found) is type(first) and found["shape"] == (2,)
+        assert found["product"].tolist() == [4, 6]
     assert list(first) == ["rows", "factor"]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.compiler.recording import Argument
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
+from chainrule.trees import with_values
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
 
@@ -75,10 +76,7 @@ class StandIns:
         if isinstance(argument, (tuple, list)):
             return self._kept(like(argument, [self.of(value) for value in argument]))
         if isinstance(argument, dict):
-            made = copy(argument)
-            for name, value in argument.items():
-                made[name] = self.of(value)
-            return self._kept(made)
+            return self._kept(with_values(argument, self.of))
         if not isinstance(argument, _PLAIN) and _is_data(argument):
             value = _data(argument)
             if isinstance(value, Tensor):

@@ -35,6 +35,7 @@ from chainrule.train.facts import Facts
 from chainrule.train.iterators import Position, moved, position
 from chainrule.train.randomness import randomness_watched
 from chainrule.train.runners import NativeRunner, ReferenceRunner
+from chainrule.trees import with_values
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -388,8 +389,8 @@ def _builder(result: Any) -> Callable[[Sequence[Array]], Any]:
         number, requires_grad = result
         return lambda outputs: compiled_result(outputs[number], requires_grad)
     if isinstance(result, dict):
-        builders = {key: _builder(value) for key, value in result.items()}
-        return lambda outputs: {key: build(outputs) for key, build in builders.items()}
+        builders = with_values(result, _builder)
+        return lambda outputs: with_values(builders, lambda build: build(outputs))
     if isinstance(result, (tuple, list)):
         parts = [_builder(value) for value in result]
         return lambda outputs: like(result, [build(outputs) for build in parts])
