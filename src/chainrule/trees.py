@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
 
@@ -36,6 +37,14 @@ def map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
     if isinstance(structure, (tuple, list)):
         return type(structure)(map_leaves(function, value) for value in structure)
     return None if structure is None else function(structure)
+
+
+def with_values(given: dict[Any, Any], function: Callable[[Any], Any]) -> Any:
+    """A dict of the class of another, with `function` applied to every value."""
+    made = copy(given)
+    for key, value in given.items():
+        made[key] = function(value)
+    return made
 
 
 def with_leaves(structure: Any, values: Iterable[Any]) -> Any:

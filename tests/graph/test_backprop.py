@@ -253,15 +253,20 @@ class TestWithoutGraph:
             assert not (leaf() * 2.0).requires_grad
         assert (leaf() * 2.0).requires_grad
 
-    def test_no_grad_decorates_a_function_that_calls_itself(self):
+    @pytest.mark.parametrize("decorator", [cr.no_grad, cr.no_grad()], ids=["bare", "called"])
+    def test_no_grad_decorates_a_function_that_calls_itself(self, decorator):
         w = cr.tensor(2.0, requires_grad=True)
 
-        @cr.no_grad()
+        @decorator
         def power(n):
             return w if n == 1 else power(n - 1) * w
 
         assert not power(3).requires_grad
         assert (w * w).requires_grad
+
+    def test_no_grad_decorates_functions_alone(self):
+        with pytest.raises(TypeError, match="a function to decorate; got False"):
+            cr.no_grad(False)
 
     def test_no_grad_holds_in_a_captured_graph(self):
         p = cr.Parameter(3.0, "float64")

@@ -124,7 +124,10 @@ def test_values_where_values_are_meant(w):
     for array in (np.asarray(w), np.array(w), np.copy(w), np.array([w, w])[0]):
         assert type(array) is np.ndarray and array.tolist() == [1.0, 2.0]
     assert np.array_equal(w, w) and np.allclose(w, [1.0, 2.0])
-    assert np.shape(w) == (2,) and np.ndim(w) == 1 and np.size(w) == 2
+    for x in (w, cr.placeholder((2,)), w * cr.placeholder((2,))):  # of values that are not known
+        assert np.shape(x) == (2,) and np.ndim(x) == 1 and np.size(x) == np.size(x, 0) == 2
+        assert np.result_type(x, np.int8) == w.dtype and np.can_cast(x.dtype, "float64")
+        assert np.isrealobj(x) and not np.iscomplexobj(x)
     assert np.array2string(w.detach()) == "[1. 2.]"
     np.testing.assert_allclose(w, [1.0, 2.0])
     np.testing.assert_array_equal(w * w, [1.0, 4.0])

@@ -133,6 +133,21 @@ def test_what_is_refused():
         nn.utils.vector_to_parameters(np.ones(3), ours[:2] + ours[4:])
 
 
+@pytest.mark.parametrize("given", [nn.Linear(1, 1), nn.Sequential(nn.ReLU()), {"a": 1.0}, 3])
+def test_a_model_in_place_of_its_parameters(given):
+    name = type(given).__name__
+    for take in (
+        lambda: nn.utils.clip_grad_norm_(given, 1.0),
+        lambda: nn.utils.clip_grad_value_(given, 1.0),
+        lambda: nn.utils.clip_grads_with_norm_(given, 1.0, 2.0),
+        lambda: nn.utils.get_total_norm(given),
+        lambda: nn.utils.parameters_to_vector(given),
+        lambda: nn.utils.vector_to_parameters(np.ones(2), given),
+    ):
+        with pytest.raises(TypeError, match=rf"such as model\.parameters\(\),.* {name}$"):
+            take()
+
+
 def test_vectors_are_pytorchs():
     ours, theirs = both()
     vector = nn.utils.parameters_to_vector(ours)

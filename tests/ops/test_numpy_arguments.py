@@ -350,6 +350,45 @@ def test_lengths_and_orders_are_whole_numbers():
         cr.pad(x, 1, constant_values=(4, 6))
 
 
+COUNTS = {
+    "diag: k": lambda n: cr.diag(X, n),
+    "diagonal: offset": lambda n: cr.diagonal(X, n),
+    "trace: offset": lambda n: cr.linalg.trace(X, n),
+    "diff: n": lambda n: cr.diff(X, n),
+    "eye: n": lambda n: cr.eye(n),
+    "eye: m": lambda n: cr.eye(2, n),
+    "eye: k": lambda n: cr.eye(2, k=n),
+    "glu: dim": lambda n: cr.nn.functional.glu(X, n),
+    "linspace: num": lambda n: cr.linspace(0, 1, n),
+    "one_hot: the number of classes": lambda n: cr.one_hot([1, 0], n),
+    "rot90: k": lambda n: cr.rot90(X, n),
+    "tensordot: axes": lambda n: cr.tensordot(X, X, n),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_are_whole_numbers(name):
+    for wrong in (1.5, "a"):
+        if (name, wrong) != ("tensordot: axes", "a"):
+            with pytest.raises(TypeError, match=f"^{name} is a whole number.*; got {wrong!r}$"):
+                COUNTS[name](wrong)
+    number = 0 if name in ("glu: dim", "tensordot: axes") else 2
+    np.testing.assert_array_equal(
+        COUNTS[name](np.int64(number)).numpy(), COUNTS[name](number).numpy()
+    )
+
+
+def test_shapes_and_axes_that_are_one_number():
+    np.testing.assert_array_equal(cr.broadcast_to(3.0, 2).numpy(), np.broadcast_to(3.0, 2))
+    assert cr.tensor(1.0).broadcast_to([2, 3]).shape == (2, 3)
+    with pytest.raises(TypeError, match=r"broadcast_to: a shape is whole numbers, .* got 1\.5"):
+        cr.broadcast_to(3.0, 1.5)
+    with pytest.raises(cr.ShapeError, match="matrix_norm takes two axes, not 0"):
+        cr.linalg.matrix_norm(X, axis=0)
+    with pytest.raises(ValueError, match="eye: n is at least 0, got -1"):
+        cr.eye(-1)
+
+
 @pytest.mark.parametrize("axis", [None, (0, 2), (), -1])
 def test_softmax_over_several_axes(axis):
     x = np.random.default_rng(0).normal(size=(2, 3, 4)) * 100

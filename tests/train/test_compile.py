@@ -3,6 +3,7 @@
 import copy
 import pickle
 import threading
+from collections import Counter, OrderedDict, defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -111,6 +112,46 @@ def test_an_argument_is_a_sequence_of_any_type(kind, backend):
     first = kind([np.array([2.0, 3.0]), np.array([5.0, 7.0])])
     assert product(first).tolist() == [10, 21]
     assert product(kind([np.array([4.0, 1.0]), np.ones(2)])).tolist() == [4, 1]
+
+
+@pytest.mark.parametrize(
+    "kind", [dict, OrderedDict, Counter, lambda given: defaultdict(float, given)]
+)
+def test_an_argument_and_a_result_is_a_dict_of_any_type(kind, backend):
+    @cr.compile(backend=backend)
+    def product(given):
+        assert type(given) is type(first)
+        product = given.pop("rows") * given["factor"]
+        return kind({"product": product, "shape": np.shape(product)})
+
+    first = kind({"rows": np.array([2.0, 3.0]), "factor": 2.0})
+    for _ in range(2):
+        found = product(first)
+        assert type(found) is type(first) and found["shape"] == (2,)
+        assert found["product"].tolist() == [4, 6]
+    assert list(first) == ["rows", "factor"]
+
+
+PLAIN = {
+    "slice": (lambda x, part: x[part], [slice(0, 2), slice(1, None), slice(0, 2)]),
+    "zeros": (lambda x, number: x / number, [0.0, -0.0, 0, False]),
+    "NaN": (lambda x, number: x * number, [float("nan"), float("nan"), 2.0]),
+    "types": (lambda x, kind: x.astype(kind), [np.float32, np.int16, np.float32, float]),
+    "kinds": (lambda x, number: x * number, [1, 1.0, True, 2]),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_arguments_are_told_apart(name, backend, monkeypatch):
+    function, values = PLAIN[name]
+    compiled, x = cr.compile(function, backend=backend), np.array([1.0, 2.0, 3.0])
+    with np.errstate(divide="ignore"):
+        for value in values:
+            expected = function(cr.tensor(x), value)
+            assert_equal(compiled(x, value).numpy(), expected.numpy(), backend)
+    monkeypatch.setattr(type(compiled), "_captured", None)
+    for value in values:
+        compiled(x, value)
 
 
 def test_several_threads_share_a_compiled_function():

@@ -1,5 +1,8 @@
 """What cr.compile refuses: with the line, the remedy, and everything as it was."""
 
+import copy
+from collections import defaultdict
+
 import numpy as np
 import pytest
 from training_cases import assert_same_bits, classification, network, weights
@@ -120,6 +123,34 @@ def clean():
     made_outside = before
     counting.calls = CALLS[0] = 0
     seen.clear()
+
+
+PUTS = {
+    "append": ([], lambda given, x: given.append(x)),
+    "put": ([0.0], lambda given, x: given.__setitem__(0, x)),
+    "take": ([1.0, 2.0], lambda given, x: given.pop(0)),
+    "a name": ({}, lambda given, x: given.update(loss=x)),
+    "a new value": ({"x": 1.0}, lambda given, x: given.update(x=x)),
+    "default": (defaultdict(float), lambda given, x: given["missing"]),
+    "within": ({"log": []}, lambda given, x: given["log"].append(1)),
+    "set": ({1}, lambda given, x: given.add(2)),
+}
+
+
+@pytest.mark.parametrize("name", PUTS)
+def test_what_changes_a_collection_that_it_is_given_is_refused(name):
+    before, put = PUTS[name]
+    given = copy.deepcopy(before)
+
+    @cr.compile
+    def function(given, x):
+        put(given, x)
+        return x
+
+    kind = type(given["log"] if name == "within" else given).__name__
+    with pytest.raises(cr.SymbolicError, match=f"changes the {kind} that it is given"):
+        function(given, X)
+    assert given == before or name == "set"  # which is no copy
 
 
 def test_the_line_is_that_of_the_users_innermost_function():

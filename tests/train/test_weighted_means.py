@@ -42,6 +42,7 @@ LOSSES = {
     "weight": lambda: nn.CrossEntropyLoss(CLASS_WEIGHTS),
     "ignore_index": lambda: nn.CrossEntropyLoss(ignore_index=1),
     "all of it": lambda: nn.CrossEntropyLoss(CLASS_WEIGHTS, ignore_index=0, label_smoothing=0.2),
+    "a class of no weight": lambda: nn.CrossEntropyLoss([1.0, 0.0, 0.1], label_smoothing=0.2),
     "a function": lambda: lambda o, t: nn.CrossEntropyLoss(CLASS_WEIGHTS)(o, t),
     "a multiple": lambda: lambda o, t: 3.0 * -nn.CrossEntropyLoss(CLASS_WEIGHTS)(o, t) / -2.0,
     "one's own": lambda: masked,

@@ -22,7 +22,7 @@ from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import MISSING
 from chainrule.graph.state import UNKEPT_GRADIENT, HyperParameter, State
 from chainrule.graph.tensor import Tensor, next_serial
-from chainrule.trees import map_leaves
+from chainrule.trees import map_leaves, with_values
 
 Attribute = tuple[Any, str]
 """(module, name) of an attribute."""
@@ -304,7 +304,7 @@ def _result(returned: Any, output: Callable[[Tensor], Output]) -> Any:
         node = returned.node()
         return node if node.value is not None else output(node)
     if isinstance(returned, dict):
-        return {key: _result(value, output) for key, value in returned.items()}
+        return with_values(returned, lambda value: _result(value, output))
     if isinstance(returned, tuple) and hasattr(returned, "_fields"):
         return type(returned)(*(_result(value, output) for value in returned))
     if type(returned) in (tuple, list):

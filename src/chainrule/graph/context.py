@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import ContextDecorator
 from functools import partial, wraps
 from inspect import isgeneratorfunction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from chainrule.graph.state import State
     from chainrule.graph.tensor import Tensor
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 MISSING = object()
 """What an attribute is that is not there."""
@@ -91,7 +92,7 @@ class _NoGrad(ContextDecorator):
     def _recreate_cm(self) -> _NoGrad:
         return _NoGrad()
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: Function) -> Function:
         """The function with its body inside the block; of a generator what it does at each step."""
         if not isgeneratorfunction(function):
             return super().__call__(function)
@@ -115,13 +116,21 @@ class _NoGrad(ContextDecorator):
                 except BaseException as error:
                     resume = partial(steps.throw, error)
 
-        return generator
+        return cast(Function, generator)
 
 
-def no_grad() -> _NoGrad:
+@overload
+def no_grad() -> _NoGrad: ...
+
+
+@overload
+def no_grad(function: Function) -> Function: ...
+
+
+def no_grad(function: Any = None) -> Any:
     """Keep no graph inside the block: results do not require gradients.
 
-    It decorates functions and generators, too.
+    It decorates functions and generators, too: `@no_grad()`, or `@no_grad`.
 
     Example:
         >>> import chainrule as cr
@@ -130,4 +139,8 @@ def no_grad() -> _NoGrad:
         ...     (w * w).requires_grad
         False
     """
-    return _NoGrad()
+    if function is None:
+        return _NoGrad()
+    if not callable(function):
+        raise TypeError(f"no_grad takes nothing, or a function to decorate; got {function!r:.80}")
+    return _NoGrad()(function)

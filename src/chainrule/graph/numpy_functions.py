@@ -63,24 +63,30 @@ _OF_VALUES = frozenset(
         np.array_equiv,
         np.array_repr,
         np.array_str,
-        np.can_cast,
         np.copy,
-        np.iscomplexobj,
         np.isclose,
-        np.isrealobj,
         np.may_share_memory,
-        np.ndim,
-        np.result_type,
         np.save,
         np.savetxt,
         np.savez,
         np.savez_compressed,
-        np.shape,
         np.shares_memory,
+    }
+)
+"""Functions that compare, print or store arrays: nobody asks them for a gradient."""
+
+_OF_FORMS = frozenset(
+    {
+        np.can_cast,
+        np.iscomplexobj,
+        np.isrealobj,
+        np.ndim,
+        np.result_type,
+        np.shape,
         np.size,
     }
 )
-"""Functions that compare, print, store or describe arrays: nobody asks them for a gradient."""
+"""Functions of the shape and the dtype of arrays alone, which a symbolic Tensor has, too."""
 
 
 class NumPyFunctions:
@@ -112,8 +118,9 @@ class NumPyFunctions:
         arguments: tuple[Any, ...],
         keywords: dict[str, Any],
     ) -> Any:
-        if function in _OF_VALUES:
-            return function(*map_leaves(_value, arguments), **map_leaves(_value, keywords))
+        if function in _OF_VALUES or function in _OF_FORMS:
+            taken = _value if function in _OF_VALUES else _form
+            return function(*map_leaves(taken, arguments), **map_leaves(taken, keywords))
         room = function.__module__
         called = f"{room.replace('numpy', 'np', 1)}.{function.__name__}"
         found = _find(room, function.__name__)
@@ -136,6 +143,13 @@ class NumPyFunctions:
 def _value(argument: Any) -> Any:
     """The array of a Tensor; anything else as it is."""
     return argument.numpy() if isinstance(argument, NumPyFunctions) else argument  # type: ignore[attr-defined]
+
+
+def _form(argument: Any) -> Any:
+    """An array of the shape and dtype of a Tensor; anything else as it is."""
+    if not isinstance(argument, NumPyFunctions):
+        return argument
+    return np.broadcast_to(np.zeros((), argument.dtype), argument.shape)  # type: ignore[attr-defined]
 
 
 def _find(room: str, name: str) -> Callable[..., Any] | None:

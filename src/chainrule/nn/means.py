@@ -38,7 +38,8 @@ def weighted_mean(total: Tensor, weight: Tensor) -> Tensor:
     rows. A mean that is multiplied by a Parameter, or squared, counts by rows, too.
 
     Where the weight is 0 the result is NaN as in PyTorch, and its gradient 0. In the steps of a
-    Trainer such a batch counts as 0 of 0: its loss is 0.
+    Trainer such a batch counts with its total, which is 0 unless rows of no weight have a loss, as
+    label smoothing gives them.
 
     Args:
         total: a scalar: the sum of the weighted losses of a batch.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index
 
 import numpy as np
 
+from chainrule.checks import integer
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
@@ -300,7 +300,7 @@ def rot90(x: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     if len(given) != 2 or len({one_axis("rot90", a, x.ndim) for a in given}) != 2:
         raise ShapeError(f"rot90 takes two axes, not {axes}")
     first, second = (one_axis("rot90", a, x.ndim) for a in given)
-    k = index(k)
+    k = integer("rot90: k", k)
     if k % 4 == 0:
         return x
     if k % 4 == 2:

@@ -8,7 +8,6 @@ float32 where nothing else says so. With `requires_grad` the Tensor is a leaf of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -345,7 +344,8 @@ def linspace(
         >>> cr.linspace(0, 1, 5)
         tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
-    if index(num) < 0:
+    num = checks.integer("linspace: num", num)
+    if num < 0:
         raise ValueError(f"linspace: num is not negative, got {num}")
     ends: list[Any] = [start, stop]
     met = common_dtype(start, stop)

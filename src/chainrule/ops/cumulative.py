@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.checks import integer
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -144,6 +145,7 @@ def diff(
     """
     x = as_tensor(x)
     axis = one_axis("diff", axis, x.ndim)
+    n = integer("diff: n", n)
     if n < 0:
         raise ShapeError(f"diff: n is not negative, got {n}")
     parts = [part for part in (prepend, x, append) if part is not None]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.checks import integer
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
@@ -406,6 +407,7 @@ def one_hot(labels: TensorLike, classes: int, dtype: DTypeLike = "float32") -> T
                 [1., 0., 0.]])
     """
     labels, dtype = as_tensor(labels), as_dtype(dtype)
+    classes = integer("one_hot: the number of classes", classes, 0)
     if labels.dtype.kind not in "iu":
         _one_hot_spec(labels, classes, dtype)  # booleans would be taken for a mask
     return _one_hot.apply(labels, classes=classes, dtype=dtype)

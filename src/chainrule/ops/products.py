@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from chainrule.checks import integer
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -130,7 +131,8 @@ def tensordot(a: TensorLike, b: TensorLike, axes: Axes = 2) -> Tensor:
         (2, 5)
     """
     a, b = of_one_dtype(a, b)
-    if isinstance(axes, int):
+    if not isinstance(axes, Iterable) or getattr(axes, "ndim", None) == 0:
+        axes = integer("tensordot: axes", axes)
         if not 0 <= axes <= min(a.ndim, b.ndim):
             raise ShapeError(f"tensordot: {axes} axes are not there in {a.shape} and {b.shape}")
         pair: tuple[int | Sequence[int], ...] = (range(a.ndim - axes, a.ndim), range(axes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.checks import integer
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -345,7 +346,7 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
 
 
 def _diagonal(name: str, x: TensorLike, offset: int, axis1: int, axis2: int) -> Tensor:
-    x = as_tensor(x)
+    x, offset = as_tensor(x), integer(f"{name}: offset", offset)
     axis1, axis2 = (one_axis(name, a, x.ndim) for a in (axis1, axis2))
     if axis1 == axis2:
         raise ShapeError(f"{name} takes two axes, not {axis1} twice")
@@ -400,7 +401,7 @@ def diag(x: TensorLike, k: int = 0) -> Tensor:
         tensor([[1, 0],
                 [0, 2]])
     """
-    x = as_tensor(x)
+    x, k = as_tensor(x), integer("diag: k", k)
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:

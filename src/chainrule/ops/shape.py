@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -172,10 +173,11 @@ _broadcast_to.differentiable(lambda g, y, x, shape: _unbroadcast(g, x.shape))
 
 
 @method
-def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
+def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
     """`x` repeated to `shape` by NumPy's rules. Its gradient is the sum over the repeats."""
     x = as_tensor(x)
-    shape = tuple(shape)
+    if shape.__class__ is not tuple:
+        shape = checks.shape("broadcast_to", (shape,), "as in broadcast_to(x, (2, 3))")
     return x if shape == x.shape else _broadcast_to.apply(x, shape=shape)
 
 

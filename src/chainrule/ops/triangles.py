@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule import checks
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
@@ -43,7 +44,9 @@ def eye(
                 [0., 1.]])
     """
     plain("eye", (n, m, k))
-    value = np.eye(n, m, k, as_dtype(dtype))
+    rows, k = checks.integer("eye: n", n, 0), checks.integer("eye: k", k)
+    columns = rows if m is None else checks.integer("eye: m", m, 0)
+    value = np.eye(rows, columns, k, as_dtype(dtype))
     return leaf(value, requires_grad, device)
 
 

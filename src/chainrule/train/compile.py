@@ -21,12 +21,13 @@ from chainrule.errors import SymbolicError
 from chainrule.graph.compiled_results import compiled_result
 from chainrule.graph.context import local
 from chainrule.graph.leftover import Leftover
-from chainrule.graph.state import UNKEPT_GRADIENT, State
-from chainrule.graph.tensor import Array, Tensor, as_tensor
+from chainrule.graph.state import UNKEPT_GRADIENT
+from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops.random import current_generator
 from chainrule.system import forks
 from chainrule.system.collector import collector_held
 from chainrule.system.interrupts import interrupts_held
+from chainrule.train.arguments import StandIns, like, sign
 from chainrule.train.backends import MOST_STEPS, checked_backend
 from chainrule.train.copies import check_copies
 from chainrule.train.explanations import explained
@@ -34,13 +35,13 @@ from chainrule.train.facts import Facts
 from chainrule.train.iterators import Position, moved, position
 from chainrule.train.randomness import randomness_watched
 from chainrule.train.runners import NativeRunner, ReferenceRunner
+from chainrule.trees import with_values
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _MANY_CAPTURES = 64
 _SAME_SIGNATURE = 8
 """The most graphs that are kept for arguments of one signature: for other modes, say."""
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
 
 
 @overload
@@ -94,11 +95,12 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
         ValueError: for an unknown backend.
         SymbolicError: at a call, for what no graph holds, with the line and the remedy: a branch on
             a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object,
-            `next` of an iterator from outside whose position Python shows, an attribute of a module
-            that carries a Tensor from one call to the next, which is a `Buffer`'s work, or that
-            lets the first call differ, as by `if self.h is None`. Weights, optimisers and gradients
-            are as before then. Python shows no position of some, as of `itertools.tee`,
-            `iter(function, end)` and `array.flat`: what `next` of those gives is a constant.
+            of a list or dict among the arguments, too, `next` of an iterator from outside whose
+            position Python shows, an attribute of a module that carries a Tensor from one call to
+            the next, which is a `Buffer`'s work, or that lets the first call differ, as by
+            `if self.h is None`. Weights, optimisers and gradients are as before then. Python shows
+            no position of some, as of `itertools.tee`, `iter(function, end)` and `array.flat`: what
+            `next` of those gives is a constant.
         NotImplementedError: at a call, for an operation without a native kernel.
 
     Warns:
@@ -186,10 +188,10 @@ class CompiledFunction:
                 key.append(argument.shape)
                 key.append(argument.dtype)
             else:
-                _sign(argument, given, key)
+                sign(argument, given, key)
         for name in sorted(keywords) if keywords else ():
             key.append(name)
-            _sign(keywords[name], given, key)
+            sign(keywords[name], given, key)
         signature = tuple(key)
         with self._lock:
             last, variants = self._last
@@ -236,13 +238,10 @@ class CompiledFunction:
         leftovers: Leftovers,
     ) -> _Variant:
         """What the function does with arguments of this signature."""
-        stand_ins: list[Argument] = []
-        static: list[Any] = [self._function]
-        symbolic = [_symbolic(a, given, stand_ins, static) for a in arguments]
-        keys = sorted(keywords)
-        symbolic_keywords = {
-            key: _symbolic(keywords[key], given, stand_ins, static) for key in keys
-        }
+        made = StandIns(given)
+        symbolic = [made.of(argument) for argument in arguments]
+        symbolic_keywords = {key: made.of(keywords[key]) for key in sorted(keywords)}
+        stand_ins, static = made.arrays, [self._function, *made.static]
         for stand_in, value in zip(stand_ins, given, strict=True):
             if isinstance(value, Tensor) and value.requires_grad:
                 stand_in._grad = value.grad
@@ -254,7 +253,7 @@ class CompiledFunction:
                 recording, used = record(self._function, symbolic, symbolic_keywords, leftovers)
                 for (owner, name), value in recording.modes_before.items():
                     setattr(owner, name, value)
-                _refuse_changes(before, positions)
+                _refuse_changes(before, positions, made.changed())
                 if leftovers.take(recording.content):
                     raise CaptureAgain
         except BaseException:
@@ -390,101 +389,36 @@ def _builder(result: Any) -> Callable[[Sequence[Array]], Any]:
         number, requires_grad = result
         return lambda outputs: compiled_result(outputs[number], requires_grad)
     if isinstance(result, dict):
-        builders = {key: _builder(value) for key, value in result.items()}
-        return lambda outputs: {key: build(outputs) for key, build in builders.items()}
+        builders = with_values(result, _builder)
+        return lambda outputs: with_values(builders, lambda build: build(outputs))
     if isinstance(result, (tuple, list)):
         parts = [_builder(value) for value in result]
-        return lambda outputs: _like(result, [build(outputs) for build in parts])
+        return lambda outputs: like(result, [build(outputs) for build in parts])
     return lambda outputs: result
-
-
-def _like(sequence: Any, values: list[Any]) -> Any:
-    """A tuple or list of the type of another, with other values."""
-    kind = type(sequence)
-    return kind(*values) if hasattr(sequence, "_fields") else kind(values)
-
-
-# Arguments
-
-
-def _sign(argument: Any, given: list[Any], key: list[Any]) -> None:
-    """Add the arrays of an argument to those given, and what tells its signature to the key."""
-    if isinstance(argument, (tuple, list)):
-        key.append((type(argument), len(argument)))
-        for value in argument:
-            _sign(value, given, key)
-    elif isinstance(argument, dict):
-        key.append((dict, *argument))
-        for value in argument.values():
-            _sign(value, given, key)
-    elif isinstance(argument, _PLAIN):
-        key.append((type(argument), argument if argument == argument else repr(argument)))
-    elif _is_data(argument):
-        value = _data(argument)
-        if isinstance(value, Tensor):
-            place = _place(value, given)
-            if place < len(given):  # one leaf of the graph, as in the eager loop
-                key.append(("again", place))
-                return
-        given.append(value)
-        key.append(value.shape)
-        key.append(value.dtype)
-        if isinstance(value, Tensor) and value.requires_grad:
-            key.append((True, value.is_leaf))
-    else:
-        key.append((type(argument), id(argument)))  # which the variant keeps alive
-
-
-def _is_data(argument: Any) -> bool:
-    """Whether an argument is an input of the graph."""
-    return not isinstance(argument, State) and (
-        isinstance(argument, (Tensor, np.ndarray, np.generic)) or hasattr(argument, "__array__")
-    )
-
-
-def _data(argument: Any) -> Any:
-    """An argument as a Tensor, or as an array in the machine's byte order."""
-    if isinstance(argument, Tensor):
-        return argument
-    array = np.asarray(argument)
-    return as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False)).numpy()
-
-
-def _place(tensor: Tensor, given: Sequence[Any]) -> int:
-    """The place of a Tensor among those given; their number if it is not there."""
-    return next((i for i, value in enumerate(given) if value is tensor), len(given))
-
-
-def _symbolic(
-    argument: Any, given: Sequence[Any], stand_ins: list[Argument], static: list[Any]
-) -> Any:
-    """What the function is given for an argument; static parts are noted."""
-    if isinstance(argument, (tuple, list)):
-        return _like(argument, [_symbolic(v, given, stand_ins, static) for v in argument])
-    if isinstance(argument, dict):
-        return {k: _symbolic(value, given, stand_ins, static) for k, value in argument.items()}
-    if not isinstance(argument, _PLAIN) and _is_data(argument):
-        value = _data(argument)
-        if isinstance(value, Tensor) and (place := _place(value, given)) < len(stand_ins):
-            return stand_ins[place]
-        requires_grad = isinstance(value, Tensor) and value.requires_grad
-        name = f"number {len(stand_ins)}"
-        stand_ins.append(Argument(as_tensor(value), name, requires_grad=requires_grad))
-        return stand_ins[-1]
-    static.append(argument)
-    return argument
 
 
 # What a graph does not hold
 
 
-def _refuse_changes(before: Facts, positions: Iterable[Position]) -> None:
-    """Raise SymbolicError where the function has changed a Python object that it reads."""
+def _refuse_changes(before: Facts, positions: Iterable[Position], argument: type | None) -> None:
+    """Raise SymbolicError where the function has changed a Python object that it reads.
+
+    Args:
+        before: what it has read, as it was before.
+        positions: of the iterators among that.
+        argument: the type of an argument that it has changed.
+    """
     if advanced := moved(positions):
         raise SymbolicError(
             f"the function advances {advanced} while it is captured, and would not advance it "
             "again: later calls would compute with what it gave the first time. Call next() "
             "outside, and pass what it gives as an argument"
+        )
+    if argument is not None:
+        raise SymbolicError(
+            f"the function changes the {argument.__name__} that it is given while it is captured, "
+            "and would not change it again at later calls. Return what is new and change it "
+            "outside, or let the function change a copy"
         )
     changed = [str(probe) for probe in before.probes if not probe.holds()]
     if changed:

@@ -129,7 +129,7 @@ class Facts:
 
     def _add(self, roots: Iterable[Any]) -> None:
         for root in roots:
-            self._visit(root, "an object")
+            self._visit(root, "that it is given")
         while self._visit_used():
             pass
         self.requires_grad = list(map(_requires_grad, self.states)) if self._gradients else []

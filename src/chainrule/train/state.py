@@ -76,8 +76,10 @@ class AccumulatedGradients:
         """
         rows = self.rows.node() + weight
         self.rows.assign(ops.zeros_like(self.rows) if last else rows)
-        if isinstance(weight, Tensor):  # of no row that counts the mean is 0
+        share = weight
+        if isinstance(weight, Tensor):  # where it is 0, the total stands for the mean
             rows = ops.where(rows > 0.0, rows, 1.0)
+            share = ops.where(weight > 0.0, weight, 1.0)
         found: list[Tensor | None] = []
         for buffer, grad in zip(self.buffers, grads, strict=True):
             if grad is None:
@@ -85,8 +87,8 @@ class AccumulatedGradients:
                     buffer.assign(ops.zeros_like(buffer))
                 found.append(None)
                 continue
-            share = weight.astype(grad.dtype) if isinstance(weight, Tensor) else weight
-            total = buffer + grad * share
+            factor = share.astype(grad.dtype) if isinstance(share, Tensor) else share
+            total = buffer + grad * factor
             buffer.assign(ops.zeros_like(buffer) if last else total)
             found.append(total / rows.astype(grad.dtype) if mean else total)
         return found

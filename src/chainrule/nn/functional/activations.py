@@ -312,7 +312,7 @@ def glu(input: TensorLike, dim: int = -1) -> Tensor:
         >>> glu(cr.tensor([2.0, 4.0, 0.0, 0.0]))
         tensor([1., 2.])
     """
-    x = as_tensor(input)
+    x, dim = as_tensor(input), checks.integer("glu: dim", dim)
     if not -x.ndim <= dim < x.ndim or x.shape[dim] % 2:
         raise ShapeError(
             f"glu: the axis {dim} must exist and have an even length; the input has shape {x.shape}"

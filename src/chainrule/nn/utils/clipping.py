@@ -15,6 +15,7 @@ from chainrule import checks
 from chainrule.errors import NonFiniteError, SymbolicError
 from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn.utils.vectors import no_tensors, several
 from chainrule.ops import maximum, minimum, where
 from chainrule.ops.norms import total_norm as norm_of
 
@@ -71,7 +72,7 @@ def get_total_norm(
         >>> nn.utils.get_total_norm([cr.tensor([3.0]), cr.tensor([[4.0]])]).item()
         5.0
     """
-    found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    found = several(tensors)
     norm = _in_dtype_of(found, _wide_norm(found, norm_type))
     if error_if_nonfinite:
         _check_finite(norm, norm_type)
@@ -196,11 +197,8 @@ def clip_grad_value_(
 
 
 def _with_gradients(parameters: Parameters) -> list[Tensor]:
-    found = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    found = several(parameters)
     for parameter in found:
         if not isinstance(parameter, Tensor):
-            raise TypeError(
-                f"parameters are Tensors, such as model.parameters(), got "
-                f"{type(parameter).__name__}"
-            )
+            raise no_tensors(parameter)
     return [parameter for parameter in found if parameter.grad is not None]

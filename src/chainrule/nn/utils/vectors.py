@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from chainrule.errors import ShapeError
 from chainrule.graph.state import Parameter, distinct_parameters
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.joining import concatenate
+
+
+def no_tensors(given: object) -> TypeError:
+    """The error for what is given in place of Tensors, such as a model."""
+    kind = type(given).__name__
+    return TypeError(f"parameters are Tensors, such as model.parameters(), got {kind}")
+
+
+def several(given: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One Tensor, or several, as a list; a TypeError for what is neither, such as a model."""
+    if isinstance(given, Tensor):
+        return [given]
+    is_model = callable(getattr(given, "parameters", None))
+    if isinstance(given, Mapping) or not isinstance(given, Iterable) or is_model:
+        raise no_tensors(given)
+    return list(given)
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -21,6 +37,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
         A Tensor of shape (n,), for n elements together.
 
     Raises:
+        TypeError: if they are no Tensors, but a model, say.
         ValueError: if there are no parameters.
 
     Example:
@@ -29,7 +46,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
         >>> nn.utils.parameters_to_vector([cr.tensor([[1.0, 2.0]]), cr.tensor(3.0)])
         tensor([1., 2., 3.])
     """
-    found = list(parameters)
+    found = several(parameters)
     if not found:
         raise ValueError("parameters_to_vector: there are no parameters")
     return concatenate([as_tensor(parameter).reshape(-1) for parameter in found])

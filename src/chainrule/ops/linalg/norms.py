@@ -8,7 +8,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis
 from chainrule.graph.tensor import Tensor, TensorLike
-from chainrule.ops.axis_numbers import normalize_axes, one_axis
+from chainrule.ops.axis_numbers import as_list, normalize_axes, one_axis
 from chainrule.ops.comparison import abs, equal, not_equal, where
 from chainrule.ops.linalg.solving import floating
 from chainrule.ops.norms import scale_of
@@ -106,7 +106,10 @@ def matrix_norm(
         >>> cr.linalg.matrix_norm(cr.tensor([[[3.0, 4.0]], [[6.0, 8.0]]]))
         tensor([ 5., 10.])
     """
-    return norm(x, ord, tuple(axis), keepdims)
+    pair = as_list("matrix_norm", axis)
+    if len(pair) != 2:
+        raise ShapeError(f"matrix_norm takes two axes, not {axis}")
+    return norm(x, ord, tuple(pair), keepdims)
 
 
 def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -> Tensor:

@@ -1,0 +1,127 @@
+"""The arguments of a call of a compiled function: arrays are inputs, the rest is its signature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.recording import Argument
+from chainrule.graph.state import State
+from chainrule.graph.tensor import Tensor, as_tensor
+from chainrule.trees import with_values
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
+
+
+def sign(argument: Any, given: list[Any], key: list[Any]) -> None:
+    """Add the arrays of an argument to those given, and what tells its signature to the key."""
+    if isinstance(argument, (tuple, list)):
+        key.append((type(argument), len(argument)))
+        for value in argument:
+            sign(value, given, key)
+    elif isinstance(argument, dict):
+        key.append((type(argument), *argument))
+        for value in argument.values():
+            sign(value, given, key)
+    elif isinstance(argument, _PLAIN):
+        key.append((type(argument), _plain(argument)))
+    elif _is_data(argument):
+        value = _data(argument)
+        if isinstance(value, Tensor):
+            place = _place(value, given)
+            if place < len(given):  # one leaf of the graph, as in the eager loop
+                key.append(("again", place))
+                return
+        given.append(value)
+        key.append(value.shape)
+        key.append(value.dtype)
+        if isinstance(value, Tensor) and value.requires_grad:
+            key.append((True, value.is_leaf))
+    else:
+        key.append((type(argument), id(argument)))  # which the variant keeps alive
+
+
+def _plain(value: Any) -> Any:
+    """A plain value, or its text: NaN equals nothing, -0.0 equals 0.0, and slices have no hash."""
+    if not value or value != value or isinstance(value, (slice, complex)):
+        return repr(value)
+    return value
+
+
+def like(sequence: Any, values: list[Any]) -> Any:
+    """A tuple or list of the type of another, with other values."""
+    kind = type(sequence)
+    return kind(*values) if hasattr(sequence, "_fields") else kind(values)
+
+
+class StandIns:
+    """What a function gets in place of its arguments while it is captured.
+
+    Attributes:
+        arrays: the Tensors without a value that stand for the arrays given.
+        static: the other arguments.
+    """
+
+    def __init__(self, given: Sequence[Any]) -> None:
+        self.arrays: list[Argument] = []
+        self.static: list[Any] = []
+        self._given = given
+        self._copies: list[tuple[Any, Any]] = []
+
+    def of(self, argument: Any) -> Any:
+        """The stand-in of an argument; lists and dicts are copies, with stand-ins in them."""
+        if isinstance(argument, (tuple, list)):
+            return self._kept(like(argument, [self.of(value) for value in argument]))
+        if isinstance(argument, dict):
+            return self._kept(with_values(argument, self.of))
+        if not isinstance(argument, _PLAIN) and _is_data(argument):
+            value = _data(argument)
+            if isinstance(value, Tensor):
+                place = _place(value, self._given)
+                if place < len(self.arrays):
+                    return self.arrays[place]
+            requires_grad = isinstance(value, Tensor) and value.requires_grad
+            name = f"number {len(self.arrays)}"
+            self.arrays.append(Argument(as_tensor(value), name, requires_grad=requires_grad))
+            return self.arrays[-1]
+        self.static.append(argument)
+        return argument
+
+    def _kept(self, made: Any) -> Any:
+        if not isinstance(made, tuple):
+            self._copies.append((made, copy(made)))
+        return made
+
+    def changed(self) -> type | None:
+        """The type of a list or dict into which the function has put something; None if there is
+        none. Names that it takes out of a dict change nothing for later calls."""
+        return next((type(now) for now, before in self._copies if _differ(now, before)), None)
+
+
+def _differ(now: Any, before: Any) -> bool:
+    if isinstance(now, dict):
+        return any(name not in before or now[name] is not before[name] for name in now)
+    return len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True))
+
+
+def _is_data(argument: Any) -> bool:
+    """Whether an argument is an input of the graph."""
+    if isinstance(argument, (State, type)):  # NumPy's types of numbers have `__array__`, too
+        return False
+    return isinstance(argument, (Tensor, np.ndarray, np.generic)) or hasattr(argument, "__array__")
+
+
+def _data(argument: Any) -> Any:
+    """An argument as a Tensor, or as an array in the machine's byte order."""
+    if isinstance(argument, Tensor):
+        return argument
+    array = np.asarray(argument)
+    return as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False)).numpy()
+
+
+def _place(tensor: Tensor, given: Sequence[Any]) -> int:
+    """The place of a Tensor among those given; their number if it is not there."""
+    return next((i for i, value in enumerate(given) if value is tensor), len(given))
