@@ -8,7 +8,7 @@ from typing import Any
 from chainrule.graph.operation import operation_name, operations
 from chainrule.graph.printing import as_text
 from chainrule.graph.tensor import Tensor
-from chainrule.markup import table
+from chainrule.markup import encodable, table
 
 
 class GradTable(dict[Tensor, Tensor]):
@@ -115,7 +115,7 @@ class GradTable(dict[Tensor, Tensor]):
                 lines.append(padded.rstrip())
             if number == 0:
                 lines.append("─" * (sum(widths) + 9))
-        return "\n".join(lines)
+        return encodable("\n".join(lines))
 
     def _repr_html_(self) -> str:
         columns = ["name", "operation", "value", "gradient"]

@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from chainrule.markup import has_signs
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -51,7 +53,12 @@ class ProgressReport:
             self._line = _NotebookLine()
             return self
         # A program without a console has no standard output: None.
-        if self.shown and self.file is not None and self.file.isatty():
+        if (
+            self.shown
+            and self.file is not None
+            and self.file.isatty()
+            and has_signs(self.file, "━…")
+        ):
             # rich takes a third of the time of all other imports: only where a bar is shown.
             from rich.console import Console
             from rich.progress import (
