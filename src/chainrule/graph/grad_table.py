@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.graph.operation import operation_name, operations
 from chainrule.graph.printing import as_text
@@ -37,6 +37,10 @@ class GradTable(dict[Tensor, Tensor]):
         z      multiply    4  9    1  1
         w                  2  3    4  6
     """
+
+    if TYPE_CHECKING:  # a name is a key, too
+
+        def __getitem__(self, key: Tensor | str) -> Tensor: ...
 
     def __missing__(self, key: Any) -> Tensor:
         found = self._found(key)

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
@@ -53,7 +53,7 @@ class State(Tensor):
 
     def __init__(
         self,
-        data: ArrayLike | Tensor,
+        data: TensorLike,
         dtype: DTypeLike | None = None,
         *,
         requires_grad: bool = False,
@@ -334,7 +334,7 @@ class Parameter(State):
 
     def __init__(
         self,
-        data: ArrayLike | Tensor,
+        data: TensorLike,
         dtype: DTypeLike | bool | None = None,
         *,
         requires_grad: bool = True,
