@@ -74,6 +74,24 @@ def test_a_program_without_a_console(monkeypatch):
     fit()
 
 
+def test_an_output_that_can_only_write(monkeypatch):
+    """As programs have it that write their output into a log, too."""
+
+    class Log:
+        def __init__(self):
+            self.text = ""
+
+        def write(self, text):
+            self.text += text
+
+    log = Log()
+    monkeypatch.setattr(sys, "stdout", log)
+    fit()
+    assert [line.split("  ")[0] for line in log.text.splitlines()] == [
+        "epoch 1/3", "epoch 2/3", "epoch 3/3"
+    ]  # fmt: skip
+
+
 def on_a_terminal(script, columns=120, **more):
     """What a script writes to a terminal."""
     pty = pytest.importorskip("pty")
