@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import grad
 from chainrule.graph.methods import functions
@@ -49,8 +50,9 @@ def _value(function: Function, *arguments: Any, **keywords: Any) -> Tensor:
     """What the function returns, which is one Tensor.
 
     Raises:
-        TypeError: if it is something else.
+        TypeError: if it is something else, or `function` is none.
     """
+    checks.function("what is differentiated", function, "of Tensors -> a Tensor")
     y = function(*arguments, **keywords)
     if isinstance(y, Tensor):
         return y
