@@ -126,6 +126,18 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def function(name: str, value: Any, form: str) -> None:
+    """Raise TypeError for what can't be called, with the form of the function that is meant.
+
+    Example:
+        >>> function("make", 3, "seed -> a Trainer")
+        Traceback (most recent call last):
+        TypeError: make is a function seed -> a Trainer, got 3
+    """
+    if not callable(value):
+        raise TypeError(f"{name} is a function {form}, got {described(value)}")
+
+
 def path(name: str, value: Any) -> str | os.PathLike[str]:
     """The name of a file, as it is."""
     if not isinstance(value, (str, os.PathLike)):

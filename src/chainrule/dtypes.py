@@ -78,8 +78,9 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     Raises:
         DTypeError: if a Tensor can't hold the data.
         OverflowError: if an integer dtype does not hold a whole number of the data.
-        ValueError: if nested sequences have different lengths.
+        ValueError: if nested sequences have different lengths; if values are masked.
     """
+    check_unmasked("the array", data)
     if dtype is None:
         array = np.asarray(data)
         if array.dtype == np.float64 and not _has_float64(data):
@@ -95,6 +96,14 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
                 raise OverflowError(f"infinity is no number of {dtype}") from None
             raise OverflowError(_why_too_large(data, dtype)) from None
     return array if array.dtype in _KNOWN else array.astype(as_dtype(array.dtype))
+
+
+def check_unmasked(name: str, data: Any) -> None:
+    """Raise ValueError for a masked array of NumPy's that masks some of its values."""
+    if isinstance(data, np.ndarray) and type(data) is not np.ndarray:
+        mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
+        if isinstance(mask, np.ndarray | np.bool_) and mask.any():
+            raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")
 
 
 def _has_float64(data: Any) -> bool:

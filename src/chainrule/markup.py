@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import io
+import sys
 from collections.abc import Iterable, Sequence
 from inspect import isfunction, signature
 from typing import Any
@@ -16,6 +17,10 @@ MOST_ROWS = 100
 """Longer tables leave out the rows in their middle."""
 
 _LONGEST = 60
+_IN_ASCII = str.maketrans(
+    {"─": "-", "×": "x", "·": "*", "⊙": "*", "…": "...", "→": "->", "←": "<-", "≤": "<="}
+    | {"∂": "d", "δ": "delta", "σ": "sigma", "ℓ": "l", "ᵀ": "^T", "²": "^2"}
+)
 _CELL = "text-align:left;white-space:pre-wrap"
 
 
@@ -87,7 +92,27 @@ def printed(what: Any, width: int | None = None) -> str:
         file=file, width=width, color_system=None, highlight=False, force_jupyter=False
     )
     console.print(what)
-    return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
+    lines = file.getvalue().rstrip().splitlines()
+    return encodable("\n".join(line.rstrip() for line in lines))
+
+
+def encodable(text: str) -> str:
+    """The text with ASCII in place of our signs where standard output does not have them all.
+
+    Example:
+        >>> encodable("2 × 3")
+        '2 × 3'
+    """
+    return text if has_signs(sys.stdout, text) else text.translate(_IN_ASCII)
+
+
+def has_signs(stream: Any, text: str) -> bool:
+    """Whether the encoding of a stream has all signs of a text."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def size_text(size: int) -> str:

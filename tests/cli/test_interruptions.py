@@ -1,9 +1,14 @@
 """What is left when a training is killed, interrupted, or finds the disk full."""
 
+import contextlib
 import os
 import random
+import re
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,3 +185,43 @@ def test_predictions_go_into_a_pipe(run, flowers):
         assert os.read(reader, 10_000).decode() == run("predict", "model", flowers).stdout
     finally:
         os.close(reader)
+
+
+ONE_WORKER = """
+from importlib import util
+util.find_spec = lambda name: None  # no PyTorch
+from chainrule.cli import main
+main(["bench", "--rounds", "1000"])
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks as Linux answers")
+def test_ctrl_c_ends_the_processes_of_bench_without_a_word_from_them():
+    command, pipe = [sys.executable, "-c", ONE_WORKER], subprocess.PIPE
+    with subprocess.Popen(
+        command, start_new_session=True, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        end = time.monotonic() + 30
+        while sum(map(ignores, group(process.pid))) < 2 and time.monotonic() < end:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        output, errors = process.communicate(timeout=60)
+    assert (output, errors, process.returncode) == ("", "Interrupted.\n", 130)
+
+
+def ignores(process):
+    """Whether a process ignores Ctrl-C, as the worker and multiprocessing's own process do."""
+    status = (process / "status").read_text()
+    return int(re.search(r"SigIgn:\t(\w+)", status)[1], 16) >> signal.SIGINT - 1 & 1
+
+
+def group(number):
+    """The processes of a group."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            stat = (path / "stat").read_text()
+            if int(stat.rpartition(")")[2].split()[2]) == number:
+                found.append(path)
+    return found

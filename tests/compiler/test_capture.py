@@ -207,6 +207,8 @@ def test_nodes_come_after_their_inputs():
 def test_errors_come_with_shapes_at_capture():
     with pytest.raises(cr.ShapeError, match=r"\(2, 3\).*\(2, 3\)"):
         cr.capture(lambda x: x @ x, cr.placeholder((2, 3)))
+    with pytest.raises(TypeError, match="what is captured is a function of Tensors, got"):
+        cr.capture(cr.placeholder((2, 3)) * 2.0)
 
 
 def test_eager_nodes_of_before_are_constants():

@@ -290,6 +290,8 @@ def test_streams_are_chained_as_in_pytorch():
     for _ in range(2):  # passes
         assert [b.tolist() for b in DataLoader(chained, 2)] == [[1, 2], [3]]
     assert len(ChainDataset([Counted([1]), Counted([2, 3])])) == 3
+    with pytest.raises(TypeError, match="collate_fn is a function of a list of samples -> a batch"):
+        DataLoader([1, 2], collate_fn="default")
     with pytest.raises(TypeError, match="has no len"):
         len(chained)
     with pytest.raises(TypeError, match="not list: join datasets with indices by ConcatDataset"):

@@ -156,6 +156,8 @@ def test_a_function_that_returns_no_tensor_is_refused_with_the_remedy(derive):
     ):
         with pytest.raises(TypeError, match=remedy):
             derive(function)
+    with pytest.raises(TypeError, match="what is differentiated is a function of Tensors -> a T"):
+        derive(cr.tensor(X).sum())  # as in cr.grad(y, x)
 
 
 def test_a_tuple_of_numpys_numbers_is_a_variable():

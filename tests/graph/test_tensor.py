@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import nn
 
 A = np.array([[1.0, 2.0], [3.0, 4.0]])
 
@@ -241,6 +242,17 @@ def test_a_number_in_a_tensor():
     assert 7 not in x
     with pytest.raises(cr.SymbolicError):
         1 in cr.placeholder((2,))  # noqa: B015
+
+
+def test_what_a_mask_hides_is_refused():
+    hidden = np.ma.masked_array([[1.0, 2.0]], [[False, True]])
+    w = cr.Parameter([[1.0, 2.0]])
+    for take in (cr.tensor, cr.as_tensor, cr.Parameter, w.assign, w.__mul__, nn.Linear(2, 2)):
+        with pytest.raises(ValueError, match="masked values"):
+            take(hidden)
+    with pytest.raises(ValueError, match=r"Standardize.fit: x has masked values"):
+        nn.Standardize(2).fit(hidden)
+    assert cr.tensor(np.ma.masked_array([1.0, 2.0], [False, False])).tolist() == [1.0, 2.0]
 
 
 def test_other_libraries_take_a_copy():

@@ -1,6 +1,8 @@
 """The printed forms of an explanation, and the walk back."""
 
+import io
 import re
+import sys
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -248,3 +250,26 @@ def test_names_with_signs_are_no_commands_of_latex():
         assert rf"\mathtt{{{escaped}" in latex and rf"({escaped}" in latex
         plain = re.sub(r"\\[\\{}$#&%_]", "", latex)
         assert plain.count("{") == plain.count("}") and "#" not in plain
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_letters_of_ascii_where_standard_output_lacks_our_signs(monkeypatch, encoding):
+    """The names and numbers are the same; a program that prints does not end with an error."""
+    output = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    w = cr.Parameter([2.0, 3.0], name="w")
+    z = (w * w).sum()
+    shown = [
+        *(step(letters=letters) for letters in ("boulder", "cs3780", "row")),
+        cr.explain(nn.Linear(100, 9), np.ones((5, 100)), np.ones((5, 9)), nn.MSELoss()),
+        cr.walk(step()),
+        cr.summary(mazur(), (2,)),
+        cr.backprop(z, [w]),
+    ]
+    texts = [str(thing) for thing in shown]
+    monkeypatch.setattr(sys, "stdout", output)
+    for thing, text in zip(shown, texts, strict=True):
+        print(thing)
+        str(thing).encode(encoding)
+        assert not text.isascii()
+        assert re.findall(r"\d+", str(thing).replace("^2", "²")) == re.findall(r"\d+", text)
+    assert "delta2" in str(shown[0]) and "2 -> 2" in str(shown[0])

@@ -248,6 +248,8 @@ def test_apply_goes_from_the_leaves_to_the_root(network):
     assert network.apply(seen.append) is network
     assert seen[0] is network.flatten and seen[-1] is network
     assert seen[-2] is network.linear_relu_stack
+    with pytest.raises(TypeError, match="fn is a function of a module, got None"):
+        network.apply(None)
 
 
 def test_a_copy_is_its_own():

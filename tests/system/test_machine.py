@@ -1,6 +1,7 @@
 """The machine as seen by chainrule.system.machine."""
 
 import math
+import subprocess
 import sys
 
 import pytest
@@ -74,3 +75,10 @@ def test_describe_tells_what_the_doctor_prints():
 def test_describe_without_a_blas(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy_openblas32", None)
     assert machine.describe()["blas"] is None
+
+
+def test_no_file_is_read_in_the_encoding_of_the_environment():
+    """Python's `-X warn_default_encoding` warns of those, and tests may make errors of warnings."""
+    script = "from chainrule.system import machine; machine.describe()"
+    options = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning"]
+    subprocess.run([sys.executable, *options, "-c", script], check=True)

@@ -195,6 +195,8 @@ def test_what_does_not_fit_is_refused():
 
         with pytest.raises(ValueError, match=said):
             cr.Ensemble(make_trainer, 2)
+    with pytest.raises(TypeError, match="make_trainer is a function seed -> a new Trainer, got"):
+        cr.Ensemble([maker()(0), maker()(1)])
     with pytest.raises(TypeError, match="make_trainer returns a Trainer, got"):
         cr.Ensemble(lambda seed: nn.Linear(5, 1))
     with pytest.raises(TypeError, match="iterable of batches"):

@@ -74,12 +74,31 @@ def test_a_program_without_a_console(monkeypatch):
     fit()
 
 
-def on_a_terminal(script):
-    """What a script writes to a terminal of 120 columns."""
+def test_an_output_that_can_only_write(monkeypatch):
+    """As programs have it that write their output into a log, too."""
+
+    class Log:
+        def __init__(self):
+            self.text = ""
+
+        def write(self, text):
+            self.text += text
+
+    log = Log()
+    monkeypatch.setattr(sys, "stdout", log)
+    fit()
+    assert [line.split("  ")[0] for line in log.text.splitlines()] == [
+        "epoch 1/3", "epoch 2/3", "epoch 3/3"
+    ]  # fmt: skip
+
+
+def on_a_terminal(script, columns=120, **more):
+    """What a script writes to a terminal."""
     pty = pytest.importorskip("pty")
     outer, inner = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "40"}
     environment.pop("NO_COLOR", None)
+    environment |= more
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=inner, stderr=inner, env=environment
     ) as process:
@@ -137,3 +156,12 @@ trainer.fit(Batches(), epochs=3)
 
 def test_silence_on_a_terminal():
     assert on_a_terminal(SCRIPT.replace("PROGRESS", "False")).split() == ["done"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_lines_on_a_terminal_without_the_signs_of_a_bar(encoding):
+    text = on_a_terminal(SCRIPT.replace("PROGRESS", "True"), 30, PYTHONIOENCODING=encoding)
+    assert "\x1b" not in text
+    assert [line.split("  ")[0] for line in text.split("\r\n")] == [
+        "epoch 1/3", "epoch 2/3", "epoch 3/3", "done", ""
+    ]  # fmt: skip

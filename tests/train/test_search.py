@@ -308,6 +308,7 @@ def test_a_search_that_had_no_time_says_so():
         ({"x": (X, X[:30])}, "different numbers of rows: 150, 30, 150"),
         ({"y": Y[:30], "validation_data": (X, Y), "method": "halving"}, "numbers of rows: 150, 30"),
         ({"make": lambda lr, width: lr}, "returns a Trainer or an estimator"),
+        ({"make": make(0.1, 4)}, "make is a function of hyper-parameters"),
         ({"mode": "maximum"}, "mode is 'min' or 'max'"),
         ({"metric": "validation_r3"}, "'validation_r3' is no column of the history: loss, r2, val"),
         ({"make": lambda lr, width: Valley(lr, width), "mode": "min"}, "mode is for Trainers"),

@@ -7,6 +7,7 @@ figures.
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -110,7 +111,8 @@ def measure(
         raise RuntimeError(f"{name} could not train; its error is printed above") from error
     finally:
         for connection, process in workers.values():
-            connection.close()  # ends its loop
+            connection.close()
+            process.terminate()
             process.join()
     return times
 
@@ -121,6 +123,8 @@ def _work(
     """Train and send the seconds per step at each request, until the connection closes."""
     import numpy as np
 
+    # A terminal's Ctrl-C goes to all processes: the one that began this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     random = np.random.default_rng(1)
     x = random.standard_normal((ROWS, sizes[0]), np.float32)
     y = (x @ random.standard_normal((sizes[0], sizes[-1]), np.float32)).argmax(axis=1)

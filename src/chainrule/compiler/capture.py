@@ -13,6 +13,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, ClassVar
 
+from chainrule import checks
 from chainrule.errors import SymbolicError
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import local
@@ -254,6 +255,7 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
 
     Calling it runs it.
     """
+    checks.function("what is captured", function, "of Tensors")
     inputs: list[Tensor] = []
 
     def as_placeholder(leaf: Any) -> Tensor:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from chainrule import _core, checks
 from chainrule.data.mapped import blocks, extremes
+from chainrule.dtypes import check_unmasked
 from chainrule.graph.operation import Limit
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
@@ -411,9 +412,7 @@ def _as_array(data: Any, name: str) -> Array:
         data = to_array(data, name)
     if data is None:
         raise TypeError(f"{name} is None: give an array, or another that holds numbers")
-    mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
-    if isinstance(mask, np.ndarray | np.bool_) and mask.any():
-        raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")
+    check_unmasked(name, data)
     try:
         array = np.asarray(data)
     except ValueError as error:

@@ -129,6 +129,8 @@ class DataLoader:
                 "an IterableDataset is read in this process, or each worker would give all its "
                 "samples again: leave out num_workers"
             )
+        if collate_fn is not None:
+            checks.function("collate_fn", collate_fn, "of a list of samples -> a batch")
         self.dataset = dataset
         self.batch_size = None if batch_sampler is not None else batch_size
         self.drop_last = drop_last

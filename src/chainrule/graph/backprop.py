@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
@@ -404,7 +404,19 @@ def _check_gradients_go_to_state(leaves: list[Tensor], capture: Recorder) -> Non
             )
 
 
-@both_names(outputs="z", grad_outputs="grad_output")
+@overload
+def grad(
+    z: Tensor | Sequence[Tensor], inputs: Tensor, grad_output: Any = None, **_: Any
+) -> Tensor: ...
+@overload
+def grad(
+    z: Tensor | Sequence[Tensor], inputs: Sequence[Tensor], grad_output: Any = None, **_: Any
+) -> list[Tensor]: ...
+@overload
+def grad(
+    z: Tensor | Sequence[Tensor], inputs: Mapping[str, Tensor], grad_output: Any = None, **_: Any
+) -> dict[str, Tensor]: ...
+@both_names(outputs="z", grad_outputs="grad_output")  # type: ignore[misc]  # of `**_`
 def grad(
     z: Tensor | Sequence[Tensor],
     inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
@@ -443,19 +455,13 @@ def grad(
 
 
 def _outputs(outputs: Sequence[Tensor], grad_outputs: Any) -> list[tuple[Tensor, Any]]:
-    """Each output with its `grad_output`.
-
-    Raises:
-        ValueError: if there is no output, or not one `grad_output` for each.
-    """
+    """Each output with its `grad_output`. Refuse no output, and not one `grad_output` for each."""
     given = [None] * len(outputs) if grad_outputs is None else grad_outputs
     if not isinstance(given, (list, tuple)):
         given = [given]
     if not outputs or len(given) != len(outputs):
-        raise ValueError(
-            f"grad takes at least one output and a grad_output for each; got {len(outputs)} and "
-            f"{len(given)}"
-        )
+        got = f"{len(outputs)} and {len(given)}"
+        raise ValueError(f"grad takes at least one output and a grad_output for each; got {got}")
     return list(zip(outputs, given, strict=True))
 
 

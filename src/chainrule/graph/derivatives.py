@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import grad
 from chainrule.graph.methods import functions
@@ -49,8 +50,9 @@ def _value(function: Function, *arguments: Any, **keywords: Any) -> Tensor:
     """What the function returns, which is one Tensor.
 
     Raises:
-        TypeError: if it is something else.
+        TypeError: if it is something else, or `function` is none.
     """
+    checks.function("what is differentiated", function, "of Tensors -> a Tensor")
     y = function(*arguments, **keywords)
     if isinstance(y, Tensor):
         return y
@@ -113,7 +115,7 @@ def value_and_grad(
         _scalar("value_and_grad", value, "take all first derivatives by cr.jacobian")
         variables = [given[position] for position in positions]
         grads = grad(value, variables)
-        return value, grads[0] if isinstance(argnums, int) else grads  # type: ignore[index]
+        return value, grads[0] if isinstance(argnums, int) else grads
 
     return evaluate
 
@@ -129,7 +131,7 @@ def vjp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tenso
     """
     x = _variable(x)
     y = _value(function, x)
-    return y, grad(y, x, v)  # type: ignore[return-value]
+    return y, grad(y, x, v)
 
 
 def jvp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tensor]:
@@ -152,8 +154,8 @@ def jvp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tenso
         raise ShapeError(f"jvp: v has shape {v.shape}, x has {x.shape}; they must be equal")
     y = _value(function, x)
     u = Tensor(np.zeros(y.shape, y.dtype), requires_grad=True)
-    inner = (grad(y, x, u) * v).sum()  # type: ignore[operator, union-attr]
-    return y, grad(inner, u)  # type: ignore[return-value]
+    inner = (grad(y, x, u) * v).sum()
+    return y, grad(inner, u)
 
 
 def jacobian(function: Function, x: TensorLike) -> Tensor:
@@ -190,6 +192,6 @@ def hessian(function: Function, x: TensorLike) -> Tensor:
     remedy = "take the Jacobian of the Jacobian: cr.jacobian(lambda x: cr.jacobian(f, x), x)"
 
     def gradient(t: Tensor) -> Tensor:
-        return grad(_scalar("hessian", _value(function, t), remedy), t)  # type: ignore[return-value]
+        return grad(_scalar("hessian", _value(function, t), remedy), t)
 
     return jacobian(gradient, x)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.graph.operation import operation_name, operations
 from chainrule.graph.printing import as_text
 from chainrule.graph.tensor import Tensor
-from chainrule.markup import table
+from chainrule.markup import encodable, table
 
 
 class GradTable(dict[Tensor, Tensor]):
@@ -37,6 +37,10 @@ class GradTable(dict[Tensor, Tensor]):
         z      multiply    4  9    1  1
         w                  2  3    4  6
     """
+
+    if TYPE_CHECKING:  # a name is a key, too
+
+        def __getitem__(self, key: Tensor | str) -> Tensor: ...
 
     def __missing__(self, key: Any) -> Tensor:
         found = self._found(key)
@@ -114,7 +118,7 @@ class GradTable(dict[Tensor, Tensor]):
                 lines.append(padded.rstrip())
             if number == 0:
                 lines.append("─" * (sum(widths) + 9))
-        return "\n".join(lines)
+        return encodable("\n".join(lines))
 
     def _repr_html_(self) -> str:
         columns = ["name", "operation", "value", "gradient"]

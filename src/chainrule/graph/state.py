@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from chainrule import checks
 from chainrule.dtypes import to_array
@@ -54,7 +54,7 @@ class State(Tensor):
 
     def __init__(
         self,
-        data: ArrayLike | Tensor,
+        data: TensorLike,
         dtype: DTypeLike | None = None,
         *,
         requires_grad: bool = False,
@@ -335,7 +335,7 @@ class Parameter(State):
 
     def __init__(
         self,
-        data: ArrayLike | Tensor,
+        data: TensorLike,
         dtype: DTypeLike | bool | None = None,
         *,
         requires_grad: bool = True,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chainrule.graph.state import State
 
 Array = NDArray[Any]
-TensorLike = Union["Tensor", ArrayLike]
+TensorLike = Union["Tensor", ArrayLike, Sequence[Any]]
 
 _serials = count()
 _ARRAYS = (np.ndarray, np.generic)
@@ -417,7 +417,7 @@ def plain_number(name: str, value: Any) -> float:
 
 
 def tensor(
-    data: ArrayLike,
+    data: TensorLike,
     dtype: DTypeLike | None = None,
     *,
     requires_grad: bool = False,

@@ -16,6 +16,7 @@ from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.arrays import from_json
 from chainrule.inspect.contributions import contributions, local_derivative
 from chainrule.inspect.explanation import Explanation
+from chainrule.markup import encodable
 
 
 class Part(NamedTuple):
@@ -59,7 +60,7 @@ class Visit(NamedTuple):
         label = f"{self.name} ({self.operation})" if self.operation else self.name
         arrays = [self.gradient, *(a for part in self.parts for a in (part.above, part.value))]
         if all(array is not None and array.size == 1 for array in arrays):
-            return f"{label}: {self._line()}"
+            return encodable(f"{label}: {self._line()}")
         lines = [label]
         for part in self.parts:
             source = f"from {part.consumer} ({part.operation})"

@@ -12,6 +12,8 @@ from chainrule.nn.module import Module, check_name
 from chainrule.nn.traversal import joined
 
 T = TypeVar("T", bound="Module | Parameter")
+"""What a list or dict holds. For modules it is Any: which attributes one has, as a weight, only the
+user knows."""
 L = TypeVar("L", bound="_Held[Any]")
 
 
@@ -168,7 +170,7 @@ class ListOfParts(_Held[T]):
         return any(value is held for held in self._held().values())
 
 
-class ModuleList(ListOfParts[Module]):
+class ModuleList(ListOfParts[Any]):
     """A list of modules that the model which holds it knows: it trains, saves and prints them.
 
     A plain list hides them. It has no `forward`: the model calls the modules as it likes.
@@ -307,7 +309,7 @@ class _Dict(_Held[T]):
             self._put(name, value)
 
 
-class ModuleDict(_Dict[Module]):
+class ModuleDict(_Dict[Any]):
     """A dict of modules that the model which holds it knows; see `ModuleList`.
 
     Args:

@@ -385,6 +385,7 @@ class Module(Moded, Hooked, Placed):
             >>> nn.Sequential(nn.Linear(2, 2)).apply(start_at_zero)[0].bias.tolist()
             [0.0, 0.0]
         """
+        checks.function("fn", fn, "of a module")
         for module in self.children():
             module.apply(fn)
         fn(self)

@@ -53,7 +53,8 @@ __all__ = [
     "SparseAdam",
     "Term",
 ]
-__all__ += ["lr_scheduler", *lr_scheduler.__all__]
+__all__ += ["lr_scheduler"]
+__all__ += lr_scheduler.__all__  # in the form that type checkers read
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of ours
     __getattr__ = absent("optim", globals())

@@ -16,7 +16,7 @@ from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.optim.hyperparameters import LIBRARY_NAMES, Declaration
 
-ParamsT: TypeAlias = Iterable[Parameter] | Iterable[Mapping[str, Any]]
+ParamsT: TypeAlias = Iterable[Parameter | Mapping[str, Any]]
 """An optimiser's first argument: Parameters, or groups of them; PyTorch's name."""
 
 USE_ADD = (

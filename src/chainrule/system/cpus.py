@@ -82,7 +82,7 @@ def _ratio(quota: str, period: str) -> float:
 
 def _read(path: str) -> str | None:
     try:
-        with open(path, errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().strip()
     except OSError:
         return None

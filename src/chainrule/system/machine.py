@@ -112,9 +112,11 @@ def _cpu_model() -> str:
     name = ""
     if sys.platform == "darwin":
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        name = subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=False
+        ).stdout.strip()
     else:
-        with suppress(OSError), open("/proc/cpuinfo", errors="replace") as file:
+        with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:
                 key, _, value = line.partition(":")
                 if key.strip() == "model name":

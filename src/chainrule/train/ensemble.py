@@ -79,6 +79,7 @@ class Ensemble:
     def __init__(
         self, make_trainer: Callable[[int], Trainer], members: int = 5, *, seed: int = 0
     ) -> None:
+        checks.function("make_trainer", make_trainer, "seed -> a new Trainer")
         members = checks.count("members", members)
         self.seed = checks.seed(seed)
         self.trainers: list[Trainer] = []

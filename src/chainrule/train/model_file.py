@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from chainrule.train import plain_values, tensor_file
 
 # json and zlib are imported where a file is written or read: `import chainrule` is faster without
 # them.
+
+M = TypeVar("M", bound=Module)
 
 _KEY = "chainrule"
 _CHECKSUM = "crc32"
@@ -132,7 +134,7 @@ def as_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 @overload
-def load(path: str | os.PathLike[str], model: Module) -> Module: ...
+def load(path: str | os.PathLike[str], model: M) -> M: ...
 
 
 @overload

@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from chainrule.markup import has_signs
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -50,8 +52,9 @@ class ProgressReport:
         if self.shown and type(self.file).__module__.startswith("ipykernel."):
             self._line = _NotebookLine()
             return self
-        # A program without a console has no standard output: None.
-        if self.shown and self.file is not None and self.file.isatty():
+        # Standard output is None without a console, and may be anything that has a `write`.
+        isatty = getattr(self.file, "isatty", None)
+        if self.shown and isatty is not None and isatty() and has_signs(self.file, "━…"):
             # rich takes a third of the time of all other imports: only where a bar is shown.
             from rich.console import Console
             from rich.progress import (
@@ -118,7 +121,9 @@ class ProgressReport:
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         elif self.shown:
-            print(text, file=self.file, flush=True)
+            print(text, file=self.file)
+            if hasattr(self.file, "flush"):
+                self.file.flush()
 
 
 class _NotebookLine:

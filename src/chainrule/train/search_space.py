@@ -56,8 +56,8 @@ class Range:
         return round(float(found)) if self.is_whole else float(found)
 
 
-Space: TypeAlias = Mapping[str, Range | Sequence[Any]]
-"""By the name of each hyper-parameter its numbers, or a list of choices."""
+Space: TypeAlias = Mapping[str, Any]
+"""By the name of each hyper-parameter its `Range`, or a list of choices."""
 
 
 def check_space(space: Any) -> None:

@@ -110,6 +110,7 @@ def search(
     """
     if method not in _METHODS:
         raise ValueError(f"method is 'random', 'halving' or 'tpe', got {method!r:.80}")
+    checks.function("make", make, "of hyper-parameters -> a new Trainer or estimator")
     trials = checks.count("trials", trials)
     epochs = checks.count("epochs", epochs)
     seed = checks.seed(seed)

@@ -15,7 +15,7 @@ from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, init
 from chainrule.nn.functional.attention import as_bias, causal_mask, fused, weighted
 from chainrule.nn.functional.linear import linear
-from chainrule.nn.layers.base import Layer
+from chainrule.nn.layers.base import Layer, MaybeParameter
 from chainrule.nn.layers.linear import Linear
 from chainrule.ops import concatenate, pad, zeros
 
@@ -67,13 +67,13 @@ class MultiheadAttention(Layer):
     is_stochastic = True
     makes_children = True
 
-    in_proj_weight: Parameter | None
-    q_proj_weight: Parameter | None
-    k_proj_weight: Parameter | None
-    v_proj_weight: Parameter | None
-    in_proj_bias: Parameter | None
-    bias_k: Parameter | None
-    bias_v: Parameter | None
+    in_proj_weight: MaybeParameter
+    q_proj_weight: MaybeParameter
+    k_proj_weight: MaybeParameter
+    v_proj_weight: MaybeParameter
+    in_proj_bias: MaybeParameter
+    bias_k: MaybeParameter
+    bias_v: MaybeParameter
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from chainrule.nn.module import Module
 from chainrule.ops import log_softmax, logsumexp, softplus, stack
 
 
-class Average(Layer, ListOfParts[Module]):
+class Average(Layer, ListOfParts[Any]):
     """The mean of the outputs of several modules, each called on the same input.
 
     It is changed as a list is, and each module may have a structure of its own.

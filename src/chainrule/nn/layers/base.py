@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from inspect import Parameter as Argument
 from inspect import signature
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, ClassVar, TypeAlias, get_args, get_type_hints
 
+from chainrule.graph.state import Parameter
 from chainrule.nn.module import Module
 
 _NOT_IN_ATTRIBUTES = ("inplace", "device", "_weight", "_freeze")
+
+MaybeParameter: TypeAlias = Parameter | Any
+"""A Parameter, or None where a layer is made without it. To a type checker it is a Parameter, as in
+PyTorch, so that `nn.init.zeros_(layer.bias)` needs no question before."""
 
 
 class Layer(Module):

@@ -15,7 +15,7 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional, init
-from chainrule.nn.layers.base import Layer
+from chainrule.nn.layers.base import Layer, MaybeParameter
 
 B = TypeVar("B", bound="BatchNorm")
 
@@ -30,8 +30,8 @@ class _ChannelNorm(Layer):
     shapes: ClassVar[tuple[str, ...]]
     """The shapes of inputs, in words; C stands for the channels."""
 
-    weight: Parameter | None
-    bias: Parameter | None
+    weight: MaybeParameter
+    bias: MaybeParameter
     running_mean: Buffer | None
     running_var: Buffer | None
     num_batches_tracked: Buffer | None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from chainrule.dtypes import check_unmasked
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Array
 from chainrule.tables import is_table, to_array
@@ -24,8 +25,9 @@ def as_table(layer: str, x: ArrayLike, columns: int) -> Array:
     Raises:
         ShapeError: if `x` has another shape, or no rows.
         TypeError: if `x` does not hold numbers.
-        ValueError: if `x` is a frame with missing values.
+        ValueError: if `x` is a frame with missing values, or has masked ones.
     """
+    check_unmasked(f"{layer}.fit: x", x)
     table = to_array(x, f"{layer}.fit: x") if is_table(x) else np.asarray(x)
     if table.ndim != 2 or table.shape[1] != columns or not len(table):
         raise ShapeError(f"{layer}.fit: x must have shape (rows, {columns}), got {table.shape}")

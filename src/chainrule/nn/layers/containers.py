@@ -12,7 +12,7 @@ from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 
 
-class Sequential(Layer, ListOfParts[Module]):
+class Sequential(Layer, ListOfParts[Any]):
     """Modules called one after another, each on the output of the one before.
 
     It is changed as a list is: `append`, `extend`, `insert`, `pop`, ``model[0] = ...``, ``del

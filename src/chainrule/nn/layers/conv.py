@@ -16,7 +16,7 @@ from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional, init
 from chainrule.nn.functional.conv import Lengths, lengths, spatial_names, widths
 from chainrule.nn.functional.padding import BORDERS
-from chainrule.nn.layers.base import Layer
+from chainrule.nn.layers.base import Layer, MaybeParameter
 from chainrule.ops import pad
 
 _PADDING_MODES = ("reflect", "replicate", "circular", "zeros")
@@ -28,7 +28,7 @@ class _Convolution(Layer):
     axes: ClassVar[int]
     transposed: ClassVar[bool] = False
     weight: Parameter
-    bias: Parameter | None
+    bias: MaybeParameter
 
     def _make(
         self,

@@ -13,7 +13,7 @@ from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional, init
-from chainrule.nn.layers.base import Layer
+from chainrule.nn.layers.base import Layer, MaybeParameter
 
 
 class Linear(Layer):
@@ -46,7 +46,7 @@ class Linear(Layer):
     """
 
     weight: Parameter
-    bias: Parameter | None
+    bias: MaybeParameter
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Bilinear(Layer):
     """
 
     weight: Parameter
-    bias: Parameter | None
+    bias: MaybeParameter
 
     def __init__(
         self,

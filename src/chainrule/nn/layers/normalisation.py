@@ -13,7 +13,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional, init
-from chainrule.nn.layers.base import Layer
+from chainrule.nn.layers.base import Layer, MaybeParameter
 
 
 class LayerNorm(Layer):
@@ -48,8 +48,8 @@ class LayerNorm(Layer):
 
     unnamed_arguments = 1
 
-    weight: Parameter | None
-    bias: Parameter | None
+    weight: MaybeParameter
+    bias: MaybeParameter
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class RMSNorm(Layer):
 
     unnamed_arguments = 1
 
-    weight: Parameter | None
+    weight: MaybeParameter
 
     def __init__(
         self,
@@ -182,8 +182,8 @@ class GroupNorm(Layer):
 
     unnamed_arguments = 2
 
-    weight: Parameter | None
-    bias: Parameter | None
+    weight: MaybeParameter
+    bias: MaybeParameter
 
     def __init__(
         self,

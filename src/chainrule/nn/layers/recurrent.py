@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -65,6 +65,10 @@ class _Recurrent(Layer):
                 value = Parameter(np.zeros(shape, dtype=self.dtype))
                 self.register_parameter(f"{name}_{suffix}", value)
         self.reset_parameters()
+
+    if TYPE_CHECKING:  # weight_ih_l0 and so on, which `num_layers` numbers
+
+        def __getattr__(self, name: str) -> Parameter: ...
 
     @property
     def is_stochastic(self) -> bool:  # type: ignore[override]

@@ -15,7 +15,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, init
-from chainrule.nn.layers.base import Layer
+from chainrule.nn.layers.base import Layer, MaybeParameter
 from chainrule.nn.layers.recurrent import known_nonlinearity
 from chainrule.nn.recurrence import (
     State,
@@ -36,8 +36,8 @@ class _Cell(Layer):
     joins_biases: ClassVar[bool] = True
     weight_ih: Parameter
     weight_hh: Parameter
-    bias_ih: Parameter | None
-    bias_hh: Parameter | None
+    bias_ih: MaybeParameter
+    bias_hh: MaybeParameter
 
     def _make(
         self, input_size: int, hidden_size: int, bias: bool, dtype: DTypeLike | None, device: Any

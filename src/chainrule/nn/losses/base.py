@@ -192,7 +192,7 @@ def pair_and_target(
                 "loss((input1, input2), target): the model returns two Tensors"
             )
         (input1, input2), target = input1, input2
-    x1, x2, y = floating("input1", input1), floating("input2", input2), as_tensor(target)  # type: ignore[arg-type]
+    x1, x2, y = floating("input1", input1), floating("input2", input2), as_tensor(target)
     require_same_shape(x1, x2)
     return x1, x2, y
 

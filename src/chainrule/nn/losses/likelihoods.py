@@ -265,7 +265,7 @@ class GaussianNLLLoss(ElementLoss):
                     "loss((input, var), target): the model returns a mean and a variance"
                 )
             input, var = input
-        x, y = self._pair(input, target)  # type: ignore[arg-type]
+        x, y = self._pair(input, target)
         v = self._variance(x, floating("variance", var))
         error = x - y
         losses = 0.5 * (log(v) + error * error / v)
