@@ -247,7 +247,16 @@ def test_a_number_in_a_tensor():
 def test_what_a_mask_hides_is_refused():
     hidden = np.ma.masked_array([[1.0, 2.0]], [[False, True]])
     w = cr.Parameter([[1.0, 2.0]])
-    for take in (cr.tensor, cr.as_tensor, cr.Parameter, w.assign, w.__mul__, nn.Linear(2, 2)):
+    double = cr.compile(lambda x: x * 2.0)
+    for take in (
+        cr.tensor,
+        cr.as_tensor,
+        cr.Parameter,
+        w.assign,
+        w.__mul__,
+        nn.Linear(2, 2),
+        double,
+    ):
         with pytest.raises(ValueError, match="masked values"):
             take(hidden)
     with pytest.raises(ValueError, match=r"Standardize.fit: x has masked values"):

@@ -361,7 +361,7 @@ class Buffer(State):
 
     def __init__(
         self,
-        data: ArrayLike | Tensor,
+        data: TensorLike,
         dtype: DTypeLike | None = None,
         *,
         persistent: bool = True,

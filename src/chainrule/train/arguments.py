@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.recording import Argument
+from chainrule.dtypes import check_unmasked
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
 from chainrule.trees import with_values
@@ -118,6 +119,7 @@ def _data(argument: Any) -> Any:
     """An argument as a Tensor, or as an array in the machine's byte order."""
     if isinstance(argument, Tensor):
         return argument
+    check_unmasked("the array", argument)
     array = np.asarray(argument)
     return as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False)).numpy()
 
