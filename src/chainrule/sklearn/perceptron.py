@@ -103,6 +103,10 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     best_loss_: float | None
     _best: Any
     _best_epoch: int
+    _trainer: Trainer
+    _optimizer: Any
+    _objective_of: tuple[Any, ...]
+    """What the Trainer's objective and clipping were made of."""
     _known: tuple[Any, Array] | None = None
     """Of an estimator that is scored the rows held out, and their outputs."""
     _kept_epoch: int
