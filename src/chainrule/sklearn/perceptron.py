@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -346,12 +347,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         trainer.callbacks += [*([] if task is None else [task]), *(self.callbacks or ())]
         try:
             if isinstance(batches, DenseBatches) and not needs_fit(trainer, batches):
-                is_finite = train_epochs(
-                    trainer,
-                    batches,
-                    epochs,
-                    lambda loss: rule.on_epoch_end(trainer, {"loss": loss}),
-                )
+                after = partial(rule.on_epoch_end, trainer)
+                is_finite = train_epochs(trainer, batches, epochs, after)
             else:
                 trainer.callbacks.insert(0, rule)
                 is_finite = fit_epochs(trainer, batches, epochs)
