@@ -199,6 +199,14 @@ def test_a_sign_in_many_rows_of_numbers_is_told(train, sign):
         assert train(text, option, "a").stderr == ""
 
 
+def test_a_sign_that_is_missing_anywhere_makes_no_text_of_numbers(train):
+    found = train(rows(lambda i: f"{i % 40 if i % 4 else '?'},{i % 5},{i % 7}.5"))
+    assert found.stderr == ""
+    assert re.search(r"^a +number +text of numbers; missing in", found.stdout, re.MULTILINE)
+    both = train(rows(lambda i: f"{i % 40 if i % 4 else '?-'[i % 8 > 0]},{i % 5},{i % 7}.5"))
+    assert "read as text, for '-' in 7 rows among its numbers" in both.stderr
+
+
 def test_every_sign_is_told_with_its_rows(train):
     signs = {0: "-", 1: "n.a.", 2: "-", 3: "unknown", 4: "-", 5: "unknown", 6: "-", 7: "-"}
     found = train(rows(lambda i: f"{signs.get(i, i)},{i % 5},{i % 7}.5")).stderr
