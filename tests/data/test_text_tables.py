@@ -232,3 +232,31 @@ def test_a_wide_header_is_not_judged_alone(write):
     names = [f"gene{i},x" for i in range(30_000)]
     frame = read_frame(write(";".join(names) + "\n" + ";".join(["1"] * 30_000) + "\n")).frame
     assert frame.columns[0] == "gene0,x" and frame.shape == (1, 30_000)
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;\r", "\ufeffsep=;", "sep=,"])
+def test_a_first_line_that_tells_the_delimiter(write, line):
+    pytest.importorskip("pandas")
+    sign = line.rstrip('\r"')[-1]
+    path = write(f"{line}\na;b\n1.5;2\n3.5;4\n".replace(";", sign))
+    found = read_columns(path)
+    assert found[0] == ("a", "b") and found[1].tolist() == [[1.5, 2], [3.5, 4]]
+    frame = read_frame(path).frame
+    assert list(frame) == ["a", "b"] and frame.to_numpy().tolist() == found[1].tolist()
+    path = write(f"{line}\n1.5;2\n3.5;4\n5;red\n".replace(";", sign))
+    assert len(read_frame(path, header=False).frame) == 3
+    with pytest.raises(FileError, match="line 4, column 'x1': 'red' is not a number"):
+        read_columns(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ('3,"x', "line 3: a quote is opened and not closed. Close it"),
+        ('"x,3', "line 12, in one row with line 3 by its quotes: expected 2 cells .* found 1"),
+    ],
+)
+def test_quotes_that_are_not_closed(write, row, words):
+    pytest.importorskip("pandas")
+    with pytest.raises(FileError, match=words):
+        read_frame(write(f"a,b\n1,2\n{row}\n" + "5,6\n" * 9))
