@@ -179,6 +179,14 @@ def test_types_that_few_libraries_have():
         assert list(kinds(Columns.fit(texts)).values()) == ["number", "category"]
 
 
+def test_numbers_that_are_left_out_say_what_to_write():
+    money = [f"{i} {100 + i},50 €" for i in range(1, 40)]
+    columns = Columns.fit(pd.DataFrame({"a": range(39), "b": money, "c": ["x", *money[1:]]}))
+    assert kinds(columns) == {"a": "number", "b": "unused", "c": "unused"}
+    b, c = (column.reason for column in columns.columns[1:])
+    assert b.startswith(c) and "'1 101,50' has the spaces" in b and b.endswith("point: 1101.50.")
+
+
 def test_times_and_durations_are_read_from_text():
     seconds = [0, 59, 3600 * 5, 3600 * 23 + 61.25, 1.000001]
     moments = pd.to_datetime(seconds, unit="s").to_pydatetime()
