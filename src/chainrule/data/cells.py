@@ -25,7 +25,7 @@ _MISSING = TOLD_MISSING.union(_IN_NUMBERS)
 _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 _POINTS = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 _POINTS_AND_COMMA = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]*")
-_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
+_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+(?:[eE][-+]?[0-9]+)?")
 _GAPS = re.compile(
     r"[-+]?[1-9][0-9]{0,2}(?:(['’ \xa0\u2009\u202f])[0-9]{3})(?:\1[0-9]{3})*(?:[.,][0-9]*)?"
 )

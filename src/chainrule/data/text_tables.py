@@ -311,8 +311,9 @@ def _is_header(
                 f"({numbers[0]!r:.80}), so it may be names or a row. {_SAY_WHICH}"
             )
         return True
-    if cells[0] == "" and _counts(cells[1:]) == 0:
-        return True
+    if cells[0] == "":  # as over an index without a name
+        index = [row[0] for row in islice(rows, _ROWS_LOOKED_AT) if row]
+        return _counts(cells[1:]) == 0 or (len(index) > 1 and _counts(index) == 0)
     first = _counts(cells)
     if first is None or len(cells) == 1:
         return False
