@@ -398,6 +398,14 @@ def test_numbers_that_float32_can_not_scale_have_a_unit(size):
             Columns.from_dict(described)
 
 
+@pytest.mark.parametrize("size", [1e300, -1e38])
+def test_one_number_that_float32_can_not_hold(size):
+    columns = Columns.fit([[size], [np.nan], [np.nan]])
+    found = columns.transform([[size], [None], [2 * size]])["numbers"]
+    assert 1 < abs(found[0, 0]) < 16 and found[1, 0] == found[0, 0] and abs(found[2, 0]) < 32
+    assert Columns.fit([[1e20], [np.nan]]).columns[0].unit == 1.0
+
+
 def test_what_a_mask_hides_is_missing():
     hidden = np.arange(ROWS) % 3 == 0
     days = np.datetime64("2020-01-01") + np.arange(ROWS)
