@@ -243,7 +243,12 @@ def _is_number(value: Any) -> bool:
 
 def _is_foreign(dtype: Any) -> bool:
     """Whether a column of this dtype does not become an array of numbers by itself."""
-    return dtype in (_dtype("Object"), _dtype("Unknown"), _dtype("Decimal"))
+    return dtype in (_dtype("Object"), _dtype("Unknown"), _dtype("Decimal")) or is_wide(dtype)
+
+
+def is_wide(dtype: Any) -> bool:
+    """Whether a column holds integers of 128 bits, of which NumPy has no arrays."""
+    return dtype in (_dtype("Int128"), _dtype("UInt128"))
 
 
 def _may_lack_values(array: NDArray[Any]) -> bool:
@@ -258,6 +263,9 @@ def _values(column: Any, name: str, place: str) -> NDArray[Any]:
         ValueError: for a missing one.
         TypeError: for objects that are no numbers.
     """
+    if is_wide(column.dtype):
+        largest = max((abs(column.min() or 0), abs(column.max() or 0)))
+        column = column.cast(_dtype("Int64" if largest < 2**63 else "Float64"))
     if column.dtype == _dtype("Decimal"):
         column = column.cast(_dtype("Float64"))
     is_foreign = _is_foreign(column.dtype)

@@ -146,6 +146,13 @@ def test_text_among_numbers_is_told_wherever_it_is(train, place):
         ('"1,234"', ": '1,234' has a comma: 1234 with"),
         ("5%", "percent sign. Write 5."),
         ("-€5", "currency. Write -5."),
+        ("1\u2019234.5", "apostrophes between thousands. Write 1234.5."),
+        ("1\u202f234", "spaces between thousands. Write 1234."),
+        ('"1 234,5"', "has the spaces between thousands, and '1234,5' has a decimal comma"),
+        ("\u22121.5", "minus sign, which is no hyphen. Write -1.5."),
+        ("1.50-", "sign, which stands behind. Write -1.50."),
+        ('"(1,234.5)"', "has the parentheses, and '-1,234.5' has commas between its thousands"),
+        ("CHF 5", "currency. Write 5."),
     ],
 )
 def test_numbers_written_in_another_way_are_refused(train, cell, words):
@@ -190,13 +197,31 @@ def test_a_sign_of_a_missing_target_beside_numbers(train):
         assert "column 'y', line 2: 'bad' is text among numbers. Give a number" in error
 
 
-@pytest.mark.parametrize("sign", ["-", "Unknown", "--"])
+def test_spaces_between_thousands_beside_decimal_commas(train):
+    text = rows(lambda i: f"{i + 1} 234,5;{i % 5},5;{i % 7},5", head="a;b;y")
+    words = "'1 234,5' is not a number for its spaces between thousands. Write 1234,5."
+    assert words in train(text, code=1).stderr
+
+
+def test_grades_are_text(train):
+    assert train(rows(lambda i: f"{['2-', '3', '1'][i % 3]},{i % 5},{i % 7}.5")).stderr == ""
+
+
+@pytest.mark.parametrize("sign", ["-", "Unknown", "--", "\u2013"])
 def test_a_sign_in_many_rows_of_numbers_is_told(train, sign):
     text = rows(lambda i: f"{i % 40 if i % 4 else sign},{i % 5},{i % 7}.5")
     words = f"column 'a' is read as text, for '{sign}' in 15 rows among its numbers: leave such"
     assert words in train(text).stderr
     for option in ("--drop", "--categorical"):
         assert train(text, option, "a").stderr == ""
+
+
+def test_a_sign_that_is_missing_anywhere_makes_no_text_of_numbers(train):
+    found = train(rows(lambda i: f"{i % 40 if i % 4 else '?'},{i % 5},{i % 7}.5"))
+    assert found.stderr == ""
+    assert re.search(r"^a +number +text of numbers; missing in", found.stdout, re.MULTILINE)
+    both = train(rows(lambda i: f"{i % 40 if i % 4 else '?-'[i % 8 > 0]},{i % 5},{i % 7}.5"))
+    assert "read as text, for '-' in 7 rows among its numbers" in both.stderr
 
 
 def test_every_sign_is_told_with_its_rows(train):

@@ -182,3 +182,11 @@ def test_narwhals_is_imported_for_tables_only():
         "sys.exit(any(n in sys.modules for n in ('narwhals', 'pandas', 'polars', 'pyarrow')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_integers_of_128_bits():
+    polars = pytest.importorskip("polars")
+    for large, dtype in ((2**60 + 1, np.int64), (2**70, np.float64)):
+        frame = polars.DataFrame({"a": polars.Series([1, -large], dtype=polars.Int128)})
+        array = as_arrays(frame, "x")
+        assert array.dtype == dtype and array.tolist() == [[1], [-large]]

@@ -82,6 +82,8 @@ def test_frames_without_names(write):
     [
         ("0,1,2,3\n0.5,1,2,3\n", "0123"),
         (",0\n0,7\n1,8\n", "0"),
+        (",2019,2021\n0,7,1.5\n1,8,2.5\n", ["2019", "2021"]),
+        (";1.5;7\n0;7;1\n1;8;2\n", ["1.5", "7"]),
         ("2018;2019;2020;2021\n1;2;3;4\n1.5;2;3;4\n", ["2018", "2019", "2020", "2021"]),
     ],
 )
@@ -232,3 +234,31 @@ def test_a_wide_header_is_not_judged_alone(write):
     names = [f"gene{i},x" for i in range(30_000)]
     frame = read_frame(write(";".join(names) + "\n" + ";".join(["1"] * 30_000) + "\n")).frame
     assert frame.columns[0] == "gene0,x" and frame.shape == (1, 30_000)
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;\r", "\ufeffsep=;", "sep=,"])
+def test_a_first_line_that_tells_the_delimiter(write, line):
+    pytest.importorskip("pandas")
+    sign = line.rstrip('\r"')[-1]
+    path = write(f"{line}\na;b\n1.5;2\n3.5;4\n".replace(";", sign))
+    found = read_columns(path)
+    assert found[0] == ("a", "b") and found[1].tolist() == [[1.5, 2], [3.5, 4]]
+    frame = read_frame(path).frame
+    assert list(frame) == ["a", "b"] and frame.to_numpy().tolist() == found[1].tolist()
+    path = write(f"{line}\n1.5;2\n3.5;4\n5;red\n".replace(";", sign))
+    assert len(read_frame(path, header=False).frame) == 3
+    with pytest.raises(FileError, match="line 4, column 'x1': 'red' is not a number"):
+        read_columns(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ('3,"x', "line 3: a quote is opened and not closed. Close it"),
+        ('"x,3', "line 12, in one row with line 3 by its quotes: expected 2 cells .* found 1"),
+    ],
+)
+def test_quotes_that_are_not_closed(write, row, words):
+    pytest.importorskip("pandas")
+    with pytest.raises(FileError, match=words):
+        read_frame(write(f"a,b\n1,2\n{row}\n" + "5,6\n" * 9))

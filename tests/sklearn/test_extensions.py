@@ -473,3 +473,18 @@ def test_metadata_and_frames():
     search.fit(frame, THREE)
     assert search.best_estimator_[-1].feature_names_in_.tolist() == list("abcde")
     assert "MLPClassifier" in search._repr_html_()
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_layers_that_change_between_calls(call):
+    model = regressor(dropout=0.5, normalization="layer", activation="prelu", warm_start=True)
+    getattr(model, call)(X, NUMBER)
+    before = model.network_.eval()(cr.tensor(X)).numpy()
+    getattr(model.set_params(dropout=0.0, learning_rate_init=1e-9), call)(X, NUMBER)
+    assert "Dropout" not in kinds(model)
+    if call == "fit":  # a later partial_fit keeps its learning rate
+        np.testing.assert_allclose(model.predict(X), before[:, 0], atol=1e-4)
+    getattr(model.set_params(normalization=None, residual=True), call)(X, NUMBER)
+    assert "LayerNorm" not in kinds(model) and kinds(model).count("Residual") == 2
+    getattr(model.set_params(loss="poisson"), call)(X, np.abs(NUMBER))
+    assert model.out_activation_ == "exp" and (model.predict(X) > 0).all()

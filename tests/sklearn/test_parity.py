@@ -28,6 +28,9 @@ def pair(kind, y, rows=X, *, calls=("fit",), sample_weight=None, **parameters):
     for room in (networks, ours):
         estimator = getattr(room, kind)(hidden_layer_sizes=(9, 7)).set_params(**parameters)
         for call in calls:
+            if isinstance(call, dict):
+                estimator.set_params(**call)
+                continue
             given = {"classes": np.unique(y)} if call == "partial_fit" and "C" in kind[:4] else {}
             getattr(estimator, call)(rows, y, sample_weight=sample_weight, **given)
         found.append(estimator)
@@ -125,6 +128,27 @@ def test_parameters(kind, parameters):
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_calls_in_a_row(kind, calls, parameters):
     assert_same(*pair(kind, TWO if kind == "MLPClassifier" else NUMBER, calls=calls, **parameters))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"alpha": 1.0},
+        {"alpha": 0.0},
+        {"activation": "tanh"},
+        {"activation": "identity", "alpha": 0.3},
+        {"batch_size": 30, "shuffle": False},
+        {"learning_rate_init": 0.1},
+    ],
+    ids=lambda change: "-".join(change),
+)
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_parameters_that_change_between_calls(kind, solver, call, change):
+    y = TWO if kind == "MLPClassifier" else NUMBER
+    calls = (call, call, change, call, call)
+    assert_same(*pair(kind, y, calls=calls, solver=solver, warm_start=True, tol=0.0))
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

@@ -161,6 +161,32 @@ def test_objects_of_python():
     assert numbers[:, columns.numeric - 2].tolist() == [6, 18.5, 0]
 
 
+def test_types_that_few_libraries_have():
+    polars = pytest.importorskip("polars")
+    values = [1, None, 3, 3]
+    wide = polars.DataFrame({
+        "n": polars.Series(values, dtype=polars.Int128),
+        "id": polars.Series([2**70, 2**70 + 1] * 2, dtype=polars.Int128),
+    })  # fmt: skip
+    columns = Columns.fit(wide)
+    assert kinds(columns) == {"n": "number", "id": "category"}
+    as_text = pd.DataFrame({"n": values, "id": [str(2**70), str(2**70 + 1)] * 2})
+    np.testing.assert_array_equal(
+        columns.transform(wide)["numbers"], columns.transform(as_text)["numbers"]
+    )
+    if text := getattr(np.dtypes, "StringDType", None):  # of NumPy 2
+        texts = np.array([["1.5", "u"], ["2", None], ["3", "v"]], text(na_object=None))
+        assert list(kinds(Columns.fit(texts)).values()) == ["number", "category"]
+
+
+def test_numbers_that_are_left_out_say_what_to_write():
+    money = [f"{i} {100 + i},50 €" for i in range(1, 40)]
+    columns = Columns.fit(pd.DataFrame({"a": range(39), "b": money, "c": ["x", *money[1:]]}))
+    assert kinds(columns) == {"a": "number", "b": "unused", "c": "unused"}
+    b, c = (column.reason for column in columns.columns[1:])
+    assert b.startswith(c) and "'1 101,50' has the spaces" in b and b.endswith("point: 1101.50.")
+
+
 def test_times_and_durations_are_read_from_text():
     seconds = [0, 59, 3600 * 5, 3600 * 23 + 61.25, 1.000001]
     moments = pd.to_datetime(seconds, unit="s").to_pydatetime()
@@ -257,6 +283,7 @@ def test_names_are_matched_and_missing_ones_named():
         (np.zeros((0, 2)), ValueError, "0 sample"),
         (np.zeros((2, 0)), ValueError, "0 feature"),
         (np.zeros(3), ValueError, "Reshape your data"),
+        (np.zeros(3, [("a", "f8")]), TypeError, r"structured array: .*DataFrame\(x\)"),
         (np.zeros((2, 2), complex), ValueError, "Complex data not supported"),
         ([[1.0], [np.inf]], ValueError, "infinity at row 1"),
         (np.ones((4, 2)), ValueError, "no column of x, of 4 sample.*constant"),
@@ -369,6 +396,14 @@ def test_numbers_that_float32_can_not_scale_have_a_unit(size):
         described["columns"][0]["unit"] = unit
         with pytest.raises(ValueError, match="describes no columns"):
             Columns.from_dict(described)
+
+
+@pytest.mark.parametrize("size", [1e300, -1e38])
+def test_one_number_that_float32_can_not_hold(size):
+    columns = Columns.fit([[size], [np.nan], [np.nan]])
+    found = columns.transform([[size], [None], [2 * size]])["numbers"]
+    assert 1 < abs(found[0, 0]) < 16 and found[1, 0] == found[0, 0] and abs(found[2, 0]) < 32
+    assert Columns.fit([[1e20], [np.nan]]).columns[0].unit == 1.0
 
 
 def test_what_a_mask_hides_is_missing():

@@ -14,7 +14,7 @@ from chainrule.errors import FileError
 from chainrule.tabular.calibration import softmax, temperature
 from chainrule.tabular.criteria import Gaussian, Quantiles
 from chainrule.tabular.recipe import RecipeSchedule, optimizer_of, realmlp
-from chainrule.tabular.training import hold_out
+from chainrule.tabular.training import hold_out, train
 from chainrule.train import model_file, plain_values
 
 RNG = np.random.default_rng(0)
@@ -89,7 +89,18 @@ def test_a_budget_of_time_shortens_the_schedule():
     begin = time.monotonic()
     model = tabular.fit(X, Y, "regression", epochs=100_000, time_budget=0.7, **SMALL)
     assert time.monotonic() - begin < 5
-    assert 3 < len(model.report["members"][0]["epochs"]["epoch"]) < 100_000
+    assert 3 < model.report["members"][0]["epochs"]["epoch"][-1] < 100_000
+
+
+def test_an_ensemble_has_the_members_that_begin_within_the_budget(monkeypatch):
+    def slow(*given, **named):
+        time.sleep(0.2)
+        return train(*given, **named)
+
+    monkeypatch.setattr("chainrule.tabular.fitting.train", slow)
+    monkeypatch.setattr("chainrule.tabular.fitting.get_num_threads", lambda: 1)
+    few = {"preset": "best", "members": 40, "epochs": 2, "hidden": [8], "time_budget": 0.5}
+    assert 1 <= len(tabular.fit(X, Y, "regression", **few).members) < 20
 
 
 def test_an_ensemble_is_the_same_each_time_and_ends_when_it_must():

@@ -243,7 +243,8 @@ def _notice_of_signs(column: Any, other: str) -> list[str]:
         return []
     if not all(isinstance(value, str) for value in column.dropna()):
         return []
-    counts = {text: int(rows) for text, rows in column.value_counts().items()}
+    found = column.value_counts().items()
+    counts = {text: int(rows) for text, rows in found if not cells.is_missing(text)}
     signs = {text: rows for text, rows in counts.items() if _is_sign(text)}
     others = counts.keys() - signs.keys()
     if not signs or not others or not all(map(_is_number, others)):

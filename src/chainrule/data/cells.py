@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Literal
 
 # One way alone to match any digits: with more, a long run of them takes time by its square.
@@ -18,13 +19,23 @@ _INFINITE = re.compile(r"[-+]?inf(?:inity)?", re.IGNORECASE)
 TOLD_MISSING = frozenset(["", "?", "na", "n/a", "nan", "null", "none", "<na>", "nat"])
 """Texts, in small letters, that say in any column that a value is missing."""
 
-_MISSING = TOLD_MISSING | {"-", "--", ".", "n.a.", "#n/a", "-nan", "nil", "missing", "\\n"}
+_IN_NUMBERS = ["-", "--", "\u2013", "\u2014", ".", "n.a.", "#n/a", "-nan", "nil", "missing", "\\n"]
+_MISSING = TOLD_MISSING.union(_IN_NUMBERS)
 
 _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 _POINTS = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 _POINTS_AND_COMMA = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]*")
-_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
-_MONEY = re.compile(r"([-+]?)(?:[$€£¥₹] ?([-+]?[0-9].*)|([0-9].*?) ?[$€£¥₹])")
+_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+(?:[eE][-+]?[0-9]+)?")
+_GAPS = re.compile(
+    r"[-+]?[1-9][0-9]{0,2}(?:(['’ \xa0\u2009\u202f])[0-9]{3})(?:\1[0-9]{3})*(?:[.,][0-9]*)?"
+)
+_NO_HYPHEN = re.compile(r"[\u2212\u2013](.+)")
+_SIGN_BEHIND = re.compile(r"([0-9].*[.,][0-9]+)-")  # 2- may be a grade
+_IN_PARENTHESES = re.compile(r"\(([0-9].*)\)")
+_CURRENCY = (
+    "[$€£¥₹]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR)"
+)
+_MONEY = re.compile(rf"([-+]?)(?:(?:{_CURRENCY}) ?([-+]?[0-9].*)|([0-9].*?) ?(?:{_CURRENCY}))")
 _PERCENT = re.compile(r"([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)) ?%")
 
 
@@ -127,13 +138,17 @@ def fault(cell: str) -> str:
     )
 
 
-def remedy(cell: str) -> str | None:
+def remedy(cell: str, has_commas: bool = False) -> str | None:
     """What is wrong with a number that is written in another way; None where a cell is none.
+
+    Args:
+        cell: the cell.
+        has_commas: whether numbers of the table have decimal commas.
 
     >>> remedy("12%"), remedy("twelve")
     ("'12%' is not a number for its percent sign. Write 12.", None)
-    >>> remedy("$12.50")
-    "'$12.50' is not a number for its sign of a currency. Write 12.50."
+    >>> remedy("$12.50"), remedy("1'234")[-11:]
+    ("'$12.50' is not a number for its sign of a currency. Write 12.50.", 'Write 1234.')
     """
     text, shown = cell.strip(), f"{cell!r:.80}"
     if _THOUSANDS.fullmatch(text):
@@ -152,13 +167,27 @@ def remedy(cell: str) -> str | None:
         return f"{shown} has a decimal comma. Write numbers with a point: {plain:.80}."
     if match := _PERCENT.fullmatch(text):
         return f"{shown} is not a number for its percent sign. Write {match[1]:.80}."
-    if match := _MONEY.fullmatch(text):
-        plain = match[1] + (match[2] or match[3])
-        if _NUMBER.fullmatch(plain):
-            return f"{shown} is not a number for its sign of a currency. Write {plain:.80}."
-        if (of_rest := remedy(plain)) is not None:
-            return f"{shown} has the sign of a currency, and {of_rest}"
+    for what, plain in _rewritten(text):
+        if _NUMBER.fullmatch(plain) or (has_commas and _COMMA.fullmatch(plain)):
+            return f"{shown} is not a number for {what}. Write {plain:.80}."
+        if (of_rest := remedy(plain, has_commas)) is not None:
+            return f"{shown} has {what.replace('its', 'the', 1)}, and {of_rest}"
     return None
+
+
+def _rewritten(text: str) -> Iterator[tuple[str, str]]:
+    """What a text has that a number has not, and the text without it."""
+    if match := _MONEY.fullmatch(text):
+        yield "its sign of a currency", match[1] + (match[2] or match[3])
+    if match := _GAPS.fullmatch(text):
+        signs = "spaces" if match[1].isspace() else "apostrophes"
+        yield f"its {signs} between thousands", text.replace(match[1], "")
+    if match := _NO_HYPHEN.fullmatch(text):
+        yield "its minus sign, which is no hyphen", f"-{match[1]}"
+    if match := _SIGN_BEHIND.fullmatch(text):
+        yield "its sign, which stands behind", f"-{match[1]}"
+    if match := _IN_PARENTHESES.fullmatch(text):
+        yield "its parentheses", f"-{match[1]}"
 
 
 def remedy_of_points(cell: str) -> str:

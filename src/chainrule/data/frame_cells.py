@@ -183,7 +183,7 @@ def doubt_of(column: Any, has_commas: bool) -> Doubt | None:
     if sum(_is_stray(text, has_commas) for text in sample) > len(sample) / 2:
         return None
     counts = {str(value): int(n) for value, n in column.value_counts().items()}
-    odd = {text: texts.remedy(text) for text in counts if not _is_number(text, has_commas)}
+    odd = {t: texts.remedy(t, has_commas) for t in counts if not _is_number(t, has_commas)}
     if has_commas:
         points = [text for text in counts if "." in text and texts.number(text) is not None]
         beside = any(texts.comma_of(text) is not None for text in counts)

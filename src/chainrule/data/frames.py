@@ -6,7 +6,6 @@ whether its first line holds names) is told by `text_tables`, as for tables of n
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import io
 import os
@@ -19,14 +18,13 @@ from typing import BinaryIO
 from chainrule.data.frame_types import Frame, Labels, Wishes, check_names
 from chainrule.data.parquet_frames import read_parquet
 from chainrule.data.text_frames import read_text
-from chainrule.data.text_tables import PARQUET, Choice, foreign_kind
+from chainrule.data.text_tables import PARQUET, UTF_16, Choice, foreign_kind, without_delimiter_line
 from chainrule.errors import FileError, missing
 from chainrule.system.reading import check_gzip, is_gzipped, reading, reason, size_of
 
 STANDARD_INPUT = "-"
 _INPUT_IN_WORDS = "standard input"
 _REMEDY = "Give a CSV file, saved as UTF-8, or a Parquet file."
-_UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 
 
 def read_frame(
@@ -42,8 +40,8 @@ def read_frame(
     """Read a table whose cells are numbers, text, dates or missing.
 
     Text: UTF-8, cells between commas, semicolons, tabs or bars; with semicolons numbers may have a
-    decimal comma. A first column without a name that holds the rows' numbers, as pandas writes it,
-    is left out.
+    decimal comma. A first line such as sep=; is passed over. A first column without a name that
+    holds the rows' numbers, as pandas writes it, is left out.
 
     Args:
         path: a text file or a Parquet file, also compressed by gzip; "-" reads standard input.
@@ -120,7 +118,8 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
         return Frame(read_parquet(name, file, size, wishes.header), True, None)
     if what := foreign_kind(start):
         raise FileError(f"{name} is {what}.")
-    if start.startswith(_UTF_16):
+    if start.startswith(UTF_16):
         is_plain = False
         file = io.BytesIO(file.read().decode("utf-16").encode())
-    return read_text(name, file, wishes, is_plain=is_plain)
+    text = without_delimiter_line(file)
+    return read_text(name, text, wishes, is_plain=is_plain and text is file)

@@ -18,7 +18,7 @@ from chainrule.data import cells as texts
 from chainrule.data import frame_cells
 from chainrule.data.frame_cells import Doubt
 from chainrule.data.frame_types import Frame, Wishes
-from chainrule.data.text_tables import INDEX_LEFT_OUT, read_layout
+from chainrule.data.text_tables import INDEX_LEFT_OUT, read_layout, uneven
 from chainrule.errors import FileError
 
 _SAMPLE = 1 << 16
@@ -135,8 +135,13 @@ class _TextTable:
                     return self._read(dtype=dtypes)
                 except pd.errors.DtypeWarning:  # numbers in a part of the rows, text in another
                     return self._read(dtype=dtypes, low_memory=False)
-            except (pd.errors.ParserError, pd.errors.ParserWarning):
-                self.check_lengths()
+            except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+                last = self.check_lengths()
+                if "EOF inside string" in str(error):
+                    raise FileError(
+                        f"{self._name}, line {last}: a quote is opened and not closed. Close it; "
+                        'a cell that holds a quote is written as "2"" pipe".'
+                    ) from None
                 raise
             except pd.errors.EmptyDataError:
                 return pd.DataFrame(columns=range(len(self.layout.names)))
@@ -202,20 +207,26 @@ class _TextTable:
             found += int(np.count_nonzero(np.frombuffer(part, np.uint8) == delimiter))
         return found == (header + rows) * expected
 
-    def check_lengths(self) -> None:
-        """Raise FileError for a row that has fewer or more cells than the first line.
+    def check_lengths(self) -> int:
+        """The line on which the last row begins, where all have as many cells as the first line.
 
         pandas fills the rest of a short row with missing values, as if it had been written so.
+
+        Raises:
+            FileError: for a row that has fewer or more cells.
         """
         width = len(self.layout.names)
         with self._opened() as text:
             reader = csv.reader(text, delimiter=self.layout.delimiter, skipinitialspace=True)
+            begin = end = 0
             for cells in reader:
+                begin, end = end + 1, reader.line_num
                 if len(cells) != width and any(map(str.strip, cells)):
-                    raise FileError(
-                        f"{self._name}, line {reader.line_num}: expected {width} cells as in the "
-                        f"first line, found {len(cells)}. Give every row the same columns."
-                    )
+                    place = f"{self._name}, line {end}"
+                    if begin < end:
+                        place += f", in one row with line {begin} by its quotes"
+                    raise FileError(uneven(place, width, len(cells)))
+        return begin
 
     def doubts(self, columns: Any) -> Iterator[Doubt]:
         """The doubts about columns that seem to be numbers."""

@@ -8,6 +8,7 @@ refused, until the caller says which it is.
 from __future__ import annotations
 
 import array
+import codecs
 import csv
 import gzip
 import io
@@ -72,8 +73,32 @@ Choice = Callable[[Layout], Sequence[int]]
 
 
 def foreign_kind(start: bytes) -> str | None:
-    """What a file is that begins so, and the remedy, if it is known to be no table."""
+    """What a file is whose first four bytes are these, and the remedy, if it is known to be no
+    table."""
+    is_utf_16 = start.startswith(UTF_16) and start[2:4] != b"\0\0"
+    if b"\0" in start and not is_utf_16:
+        return "no UTF-8 text: it has bytes of 0, as UTF-16 without its mark. Save it as UTF-8"
     return next((what for magic, what in _FOREIGN.items() if start.startswith(magic)), None)
+
+
+def without_delimiter_line(file: BinaryIO) -> BinaryIO:
+    """A file from its beginning, with an empty line in place of a first one such as sep=;
+
+    Excel reads and writes such a line. The delimiter is told by the others.
+    """
+    file.seek(0)
+    line = _DELIMITER_LINE.match(file.read(16))
+    file.seek(line.end() if line else 0)
+    return io.BytesIO(line[1] + file.read()) if line else file
+
+
+def uneven(place: str, expected: int, found: int) -> str:
+    """What is wrong with a row that has not as many cells as the first line."""
+    text = f"{place}: expected {expected} cell{'s' * (expected > 1)} as in the first line, found "
+    text += f"{found}. Give every row the same columns."
+    if expected == 1:
+        text += " A title or comments above the names of the columns are not read: delete them."
+    return text
 
 
 def read_text_table(
@@ -114,6 +139,7 @@ def read_text_table(
             )
         if what := foreign_kind(start):
             raise FileError(f"{path} is {what}.")
+        binary = without_delimiter_line(binary)
         with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
             try:
                 layout = read_layout(path, text, header, known, widths)
@@ -135,6 +161,8 @@ def read_text_table(
 
 
 PARQUET = b"PAR1"
+UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+_DELIMITER_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=[^\r\n]"?(\r\n?|\n)', re.IGNORECASE)
 _FOREIGN = {
     b"PK\x03\x04": "an Excel workbook, or a zip archive. Save the sheet as CSV UTF-8, or unpack it",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook. Save the sheet as CSV UTF-8",
@@ -283,8 +311,9 @@ def _is_header(
                 f"({numbers[0]!r:.80}), so it may be names or a row. {_SAY_WHICH}"
             )
         return True
-    if cells[0] == "" and _counts(cells[1:]) == 0:
-        return True
+    if cells[0] == "":  # as over an index without a name
+        index = [row[0] for row in islice(rows, _ROWS_LOOKED_AT) if row]
+        return _counts(cells[1:]) == 0 or (len(index) > 1 and _counts(index) == 0)
     first = _counts(cells)
     if first is None or len(cells) == 1:
         return False
@@ -370,10 +399,7 @@ def _load_cell_by_cell(
                 f"{path}, line {blank}, column {layout.names[0]!r:.80}: {texts.fault('')}"
             )
         if len(cells) != len(layout.names):
-            raise FileError(
-                f"{place}: expected {len(layout.names)} cells as in the first line, found "
-                f"{len(cells)}. Give every row the same columns."
-            )
+            raise FileError(uneven(place, len(layout.names), len(cells)))
         for column in columns:
             value = texts.number(cells[column])
             if value is None:

@@ -32,7 +32,7 @@ def needs_fit(trainer: Trainer, batches: DenseBatches) -> bool:
 
 
 def train_epochs(
-    trainer: Trainer, batches: DenseBatches, epochs: int, after: Callable[[float], None]
+    trainer: Trainer, batches: DenseBatches, epochs: int, after: Callable[[dict[str, float]], None]
 ) -> bool:
     """Train for a number of epochs, or until `trainer.stop` is called.
 
@@ -40,7 +40,7 @@ def train_epochs(
         trainer: one that does not need `fit`.
         batches: the rows.
         epochs: how many at most.
-        after: called after each epoch with its loss.
+        after: called after each epoch with its record, {"loss": its loss}.
 
     Returns:
         Whether all losses were finite; training ends with one that is not.
@@ -75,7 +75,7 @@ def train_epochs(
                 number += run.steps
             if number < count:
                 break
-            after(trainer.graphs.mean_loss(totals, training=True))
+            after({"loss": trainer.graphs.mean_loss(totals, training=True)})
             if trainer.state.stop_reason is not None:
                 break
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -110,11 +111,14 @@ class Network:
         residual: whether hidden layers add to their input.
         output: an activation after the last layer, or None.
         dtype: of all parameters.
+        before: a network of the same widths that this one takes the place of: it gets the layers
+            that both have.
 
     Attributes:
         model: the network.
         layers: the linear layers from input to output, without those of shortcuts.
         shortcuts: the linear layers of shortcuts.
+        made_of: what it was made of, besides widths and dtype; equal where it was made alike.
     """
 
     def __init__(
@@ -127,35 +131,48 @@ class Network:
         residual: bool = False,
         output: Activation | None = None,
         dtype: DTypeLike | None = None,
+        before: Network | None = None,
     ) -> None:
         hidden = len(widths) - 2
         self.activations = one_for_each("activation", activation, hidden)
         self._drawn_for = [*self.activations, *(self.activations[-1:] or [activation])]
         rates = one_for_each("dropout", dropout, hidden)
+        self.made_of = self.activations, normalization, rates, residual, output
+        self._parts: dict[tuple[Any, ...], Any] = {}
+        known = {} if before is None else before._parts
+
+        def part(*key: Any, make: Callable[[], Any]) -> Any:
+            self._parts[key] = found = known[key] if key in known else make()
+            return found
+
         self.layers: list[nn.Linear] = []
         self.shortcuts: list[nn.Linear] = []
         modules: list[nn.Module] = []
         with use_generator(Generator(0)):  # of what a user's module draws: no other draws change
             for i, (given, rate) in enumerate(zip(self.activations, rates, strict=True)):
                 width, wider = widths[i], widths[i + 1]
-                self.layers.append(_linear(width, wider, dtype))
+                linear = partial(_linear, width, wider, dtype)
+                self.layers.append(part(i, "linear", make=linear))
                 block: list[nn.Module] = [self.layers[-1]]
                 if normalization is not None:
                     norm = nn.BatchNorm1d if normalization == "batch" else nn.LayerNorm
-                    block.append(norm(wider, dtype=dtype))
-                made = make_activation(given, dtype)
+                    block.append(part(i, norm, make=partial(norm, wider, dtype=dtype)))
+                made = part(i, "activation", given, make=partial(make_activation, given, dtype))
                 block += [made] if made is not None else []
                 block += [nn.Dropout(rate)] if rate else []
                 if residual:
                     projection = None
                     if width != wider:
-                        projection = _linear(width, wider, dtype, bias=False)
+                        projection = part(i, "shortcut", make=partial(linear, bias=False))
                         self.shortcuts.append(projection)
                     block = [nn.Residual(nn.Sequential(*block), projection)]
                 modules += block
-            self.layers.append(_linear(widths[-2], widths[-1], dtype))
+            linear = partial(_linear, widths[-2], widths[-1], dtype)
+            self.layers.append(part(hidden, "linear", make=linear))
         modules.append(self.layers[-1])
-        last = None if output is None else make_activation(output, dtype)
+        last = None
+        if output is not None:
+            last = part(hidden, output, make=partial(make_activation, output, dtype))
         self.model = nn.Sequential(*modules, *([] if last is None else [last]))
 
     def initialize(self, random_state: np.random.RandomState, dtype: DTypeLike) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -34,9 +35,9 @@ from chainrule.sklearn.training import (
     Validation,
     as_it_is,
     has_failed,
+    note_divergence,
     restore,
     state_of,
-    warn_of_max_iter,
     whole_network,
 )
 from chainrule.train import Trainer
@@ -103,6 +104,10 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     best_loss_: float | None
     _best: Any
     _best_epoch: int
+    _trainer: Trainer
+    _optimizer: Any
+    _objective_of: tuple[Any, ...]
+    """What the Trainer's objective and clipping were made of."""
     _known: tuple[Any, Array] | None = None
     """Of an estimator that is scored the rows held out, and their outputs."""
     _kept_epoch: int
@@ -170,6 +175,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             self._begin(len(hidden) + 2)
         else:
             network.assign(self.coefs_, self.intercepts_)
+            network = self._as_set_now(network)
+            self.out_activation_ = self._out_activation()
         self._network = network
         with whole_network(self):
             self._train(X, y, weights, validation, incremental)
@@ -227,7 +234,16 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     def _check_held_out(self, y: Array) -> None:
         """Raise ValueError for checked y_val that does not fit y."""
 
-    def _new_network(self, widths: list[int], dtype: Any) -> Network:
+    def _as_set_now(self, network: Network) -> Network:
+        """A network to go on with, where parameters of its layers were set anew with these."""
+        widths = [network.layers[0].in_features, *[n.out_features for n in network.layers]]
+        found = self._new_network(widths, network.layers[0].weight.dtype, network)
+        if found.made_of == network.made_of:
+            return network
+        self._best = self.best_validation_score_ = None  # of the network before
+        return found
+
+    def _new_network(self, widths: list[int], dtype: Any, before: Network | None = None) -> Network:
         return Network(
             widths,
             activation=self.activation,
@@ -236,6 +252,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             residual=self.residual,
             output=getattr(self, "output_activation", None),  # of a regressor
             dtype=dtype,
+            before=before,
         )
 
     def _begin(self, layers: int) -> None:
@@ -307,8 +324,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         incremental: bool,
     ) -> None:
         model = self._network.model
-        if not incremental or not hasattr(self, "_optimizer") or has_failed(self._trainer):
-            self._begin_training(model)
+        self._begin_training(model, goes_on=incremental and hasattr(self, "_optimizer"))
         trainer = self._trainer
         if self.early_stopping and validation is None:
             X, y, weights, validation = self._held_out(X, y, weights)
@@ -331,19 +347,15 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         trainer.callbacks += [*([] if task is None else [task]), *(self.callbacks or ())]
         try:
             if isinstance(batches, DenseBatches) and not needs_fit(trainer, batches):
-                is_finite = train_epochs(
-                    trainer,
-                    batches,
-                    epochs,
-                    lambda loss: rule.on_epoch_end(trainer, {"loss": loss}),
-                )
+                after = partial(rule.on_epoch_end, trainer)
+                is_finite = train_epochs(trainer, batches, epochs, after)
             else:
                 trainer.callbacks.insert(0, rule)
                 is_finite = fit_epochs(trainer, batches, epochs)
         finally:
             trainer.callbacks.clear()
         if not is_finite:
-            self._diverged(incremental, rows)
+            note_divergence(self, incremental, rows)
         if trainer.state.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=2)
         self._kept_epoch = len(self.loss_curve_)
@@ -351,12 +363,22 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             restore(model, self._best)
             self._kept_epoch = self._best_epoch
 
-    def _begin_training(self, model: Module) -> None:
-        """A Trainer, with a new optimizer."""
+    def _begin_training(self, model: Module, *, goes_on: bool) -> None:
+        """A Trainer; one that goes on keeps the optimizer, if it has the network's parameters."""
+        parameters = list(model.parameters())
+        objective_of = self.alpha, self.loss, self.clip_norm, self.clip_value
+        goes_on = goes_on and not has_failed(self._trainer)
+        if goes_on and [*map(id, self._optimizer.params)] == [*map(id, parameters)]:
+            if self._trainer.model is model and objective_of == self._objective_of:
+                return
+            seed, schedule = self._trainer.seed + 1, self._trainer.schedule
+        else:
+            is_random = any(module.is_stochastic for module in model.modules())
+            seed = seed_from(self._random_state) if is_random else 0
+            self._optimizer = make_optimizer(self, parameters)
+            schedule = self.learning_rate(self._optimizer) if callable(self.learning_rate) else None
         self._note_loss()
-        is_random = any(module.is_stochastic for module in model.modules())
-        self._optimizer = make_optimizer(self, list(model.parameters()))
-        schedule = self.learning_rate(self._optimizer) if callable(self.learning_rate) else None
+        self._objective_of = objective_of
         self._trainer = Trainer(
             model,
             self._objective(self._network),
@@ -364,7 +386,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             schedule=schedule,
             clip_norm=self.clip_norm,
             clip_value=self.clip_value,
-            seed=seed_from(self._random_state) if is_random else 0,
+            seed=seed,
         )
         self._backend = self._trainer.backend
 
@@ -435,24 +457,6 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             return float(scorer(as_it_is(self, X, output), X, y, **given))
 
         return Validation(X, targets, weights, score)
-
-    def _diverged(self, incremental: bool, rows: int) -> None:
-        """What a training gives whose weights are no longer finite: NaN, to its last epoch."""
-        rest = 1 if incremental else self.max_iter - self.n_iter_
-        self.loss_curve_ += [np.nan] * rest
-        self.n_iter_ += rest
-        self.t_ += rest * rows
-        self.loss_ = np.nan
-        if self.validation_scores_ is not None:
-            self.validation_scores_ += [float("nan")] * rest
-            self.validation_loss_curve_ += [float("nan")] * rest
-        if self.early_stopping:
-            self._no_improvement_count = 0
-        else:
-            for layer in self._network.layers:
-                layer.weight.assign(np.full(layer.weight.shape, np.nan, layer.weight.dtype))
-        if not incremental:
-            warn_of_max_iter(self.max_iter)
 
     # Prediction
 

@@ -151,7 +151,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see
             `tabular.Recipe`.
         members: the number of networks of an ensemble.
-        time_budget: seconds that `fit` may take; the schedule is shortened to fit.
+        time_budget: seconds that `fit` may take; the schedule is shortened to fit, and an ensemble
+            to the members that have begun by then.
         random_state: of the rows held out, starting values, the order of rows and dropout.
         verbose: whether to show the progress.
         callbacks: as of a `Trainer`.
@@ -297,7 +298,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
         epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see
             `tabular.Recipe`.
         members: the number of networks of an ensemble.
-        time_budget: seconds that `fit` may take; the schedule is shortened to fit.
+        time_budget: seconds that `fit` may take; the schedule is shortened to fit, and an ensemble
+            to the members that have begun by then.
         random_state: of the rows held out, starting values, the order of rows and dropout.
         verbose: whether to show the progress.
         callbacks: as of a `Trainer`.

@@ -219,6 +219,25 @@ def network_of_now(estimator: Any) -> dict[str, Any]:
     }
 
 
+def note_divergence(estimator: Any, incremental: bool, rows: int) -> None:
+    """What a training gives whose weights are no longer finite: NaN, to its last epoch."""
+    rest = 1 if incremental else estimator.max_iter - estimator.n_iter_
+    estimator.loss_curve_ += [np.nan] * rest
+    estimator.n_iter_ += rest
+    estimator.t_ += rest * rows
+    estimator.loss_ = np.nan
+    if estimator.validation_scores_ is not None:
+        estimator.validation_scores_ += [float("nan")] * rest
+        estimator.validation_loss_curve_ += [float("nan")] * rest
+    if estimator.early_stopping:
+        estimator._no_improvement_count = 0
+    else:
+        for layer in estimator._network.layers:
+            layer.weight.assign(np.full(layer.weight.shape, np.nan, layer.weight.dtype))
+    if not incremental:
+        warn_of_max_iter(estimator.max_iter)
+
+
 def warn_of_max_iter(max_iter: int) -> None:
     """Warn, with scikit-learn's category, that training was not over."""
     warnings.warn(
@@ -241,7 +260,7 @@ def whole_network(estimator: Any) -> Iterator[None]:
         yield
     except BaseException:
         restore(model, before)
-        if trainer is not None and estimator.__dict__.get("_trainer") is trainer:
+        if trainer is not None and estimator.__dict__.get("_optimizer") is trainer.optimizer:
             trainer.stop(_FAILED)
         raise
 

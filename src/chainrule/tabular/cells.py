@@ -78,7 +78,7 @@ def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> 
     kind = values.dtype.kind
     if kind in "US":
         return of_objects(values.astype(str).tolist(), place, wanted)
-    if kind == "O":
+    if kind in "OT":
         return of_objects(values.tolist(), place, wanted)
     if kind not in "biufmM":
         raise TypeError(f"{place} holds {values.dtype}. {_REMEDY}")

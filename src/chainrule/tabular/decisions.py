@@ -32,6 +32,9 @@ _IDENTIFIER = re.compile(
 _FEW_ROWS = 20
 """With fewer rows all values of a text may differ by chance."""
 
+_LOOKED_AT = 100
+"""So many rows tell that texts are numbers in another form."""
+
 _DISTINCT = 0.9
 """Text of which this share differs says nothing of other rows."""
 
@@ -156,8 +159,18 @@ def _of_text(cells: Cells, name: str, present: int, most: int) -> Column:
     if distinct == 1 and present == len(cells.missing):
         return Unused(name, f"constant: {cells.values[0]!r:.40}")
     if len(cells.missing) >= _FEW_ROWS and distinct >= _DISTINCT * present and distinct > 2:
-        return Unused(name, f"{cells.was}: nearly every value differs ({distinct} of {present})")
+        reason = f"{cells.was}: nearly every value differs ({distinct} of {present})"
+        return Unused(name, reason + _written_otherwise(cells.values))
     return _category(cells, name, "", most)
+
+
+def _written_otherwise(values: list[str | None]) -> str:
+    """What to write in place of texts, where the first of them are numbers in another form."""
+    found = [
+        text for text in values[:_LOOKED_AT] if text is not None and texts.number(text) is None
+    ]
+    remedies = [texts.remedy(text) for text in found]
+    return f"; {remedies[0]}" if remedies and all(remedies) else ""
 
 
 def _category(cells: Cells, name: str, why: str, most: int) -> Column:

@@ -121,7 +121,8 @@ def fit(
         validation_fraction: the share of rows to hold out. With 0 the last epoch counts.
         epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see `Recipe`.
         members: the number of networks of an ensemble.
-        time_budget: seconds that the training may take: the schedule is shortened to fit.
+        time_budget: seconds that the training may take: the schedule is shortened to fit, to one
+            epoch at least. Of an ensemble members that would begin later are left out.
         seed: of the split, the starting values, the order of rows and dropout.
         callbacks: as of a `Trainer`; of an ensemble those of its first member.
         progress: whether to show a bar on a terminal, or a line per epoch.
@@ -197,13 +198,15 @@ def fit(
     stop = _Stop()
     workers = min(count, get_num_threads())
 
-    def member(number: int) -> _Member:
+    def member(number: int) -> _Member | None:
         part = parts[number]
-        held = given if given is not None else data.take(part.validation)
         seconds = None
         if time_budget is not None:  # an equal share for each round of members side by side
             rounds_left = -(-count // workers) - number // workers
-            seconds = max(begin + time_budget - time.monotonic(), 0.0) / rounds_left
+            seconds = (begin + time_budget - time.monotonic()) / rounds_left
+            if number and seconds <= 0:
+                return None
+        held = given if given is not None else data.take(part.validation)
         trained = train(
             make, recipe, criterion, columns.sizes, data.take(part.train),
             held if len(held) else None,
@@ -213,7 +216,8 @@ def fit(
         )  # fmt: skip
         return _measured(trained, fitted, held)
 
-    found = list(side_by_side(member, count, stop.tell).values())
+    trained = side_by_side(member, count, stop.tell).values()
+    found = [one for one in trained if one is not None]
     report = {
         "members": [_report_of(one.trained) for one in found],
         "rows": rows,

@@ -245,9 +245,9 @@ def unit_of(values: NDArray[np.float64]) -> float:
     lower, upper = np.quantile(values, [0.25, 0.75]) / 4  # differences stay finite
     low, high = values.min() / 4, values.max() / 4
     spread = upper - lower if lower < upper else high - low
-    if (max(-low, high) < _FAR and spread > 1 / _FAR) or low == high:
+    if max(-low, high) < _FAR and (spread > 1 / _FAR or low == high):
         return 1.0
-    return float(np.ldexp(1.0, int(np.frexp(max(spread, 1e-300))[1])))
+    return float(np.ldexp(1.0, int(np.frexp(max(spread or abs(low), 1e-300))[1])))
 
 
 def in_units(values: NDArray[np.float64], units: Any) -> NDArray[np.float64]:

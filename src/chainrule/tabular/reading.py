@@ -14,6 +14,7 @@ from chainrule.tables import (
     is_pandas,
     is_series,
     is_table,
+    is_wide,
     names_of,
 )
 from chainrule.tabular import cells
@@ -192,6 +193,8 @@ def as_array(table: Any, name: str) -> Any:
             "one, or a list of lists, one for each row"
         )
     array = unmasked(table)
+    if array.dtype.names is not None:
+        raise TypeError(f"{name} is a structured array: give a frame, as pandas.DataFrame({name})")
     if (
         isinstance(table, Sequence)
         and array.ndim == 2
@@ -245,6 +248,8 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
     if hasattr(getattr(native, "dtype", None), "pyarrow_dtype"):
         series = _of_arrow(native)
     dtype = series.dtype
+    if is_wide(dtype):
+        return cells.of_objects(series.to_list(), place, wanted)
     if dtype.is_integer() or dtype.is_float():
         values = series.to_numpy()
         if values.dtype.kind in "iuf" and dtype.is_integer() == (values.dtype.kind != "f"):

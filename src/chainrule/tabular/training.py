@@ -125,6 +125,7 @@ def train(
     Raises:
         NonFiniteError: if the training diverges.
     """
+    begin = time.monotonic()
     with use_generator(Generator(seed)):
         model = make()
         model.fit(rows.arrays.get("numbers"))
@@ -142,7 +143,7 @@ def train(
     keep = _KeepBest(validation, criterion)
     added: list[Callback] = [keep]
     if seconds is not None:
-        added.append(_Budget(schedule, steps, seconds))
+        added.append(_Budget(schedule, steps, begin + seconds))
     trainer = Trainer(
         model, loss, optimizer, schedule=schedule, seed=seed, callbacks=[*added, *(callbacks or [])]
     )
@@ -233,12 +234,12 @@ class _KeepBest(Callback):
 
 
 class _Budget(Callback):
-    """Shortens the schedule to the epochs that fit into a time, by the time of the first ones."""
+    """Shortens the schedule to the epochs that end in time, by the time of the first ones."""
 
-    def __init__(self, schedule: RecipeSchedule, steps: int, seconds: float) -> None:
+    def __init__(self, schedule: RecipeSchedule, steps: int, end: float) -> None:
         self.schedule = schedule
         self.steps = steps
-        self.end = time.monotonic() + seconds
+        self.end = end
         self.planned = schedule.steps
         self._last = time.monotonic()
         self._times: list[float] = []
