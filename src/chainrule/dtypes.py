@@ -99,8 +99,14 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
 
 
 def check_unmasked(name: str, data: Any) -> None:
-    """Raise ValueError for a masked array of NumPy's that masks some of its values."""
-    if isinstance(data, np.ndarray) and type(data) is not np.ndarray:
+    """Raise ValueError for a masked array of NumPy's that masks some of its values, or a list of
+    such."""
+    if isinstance(data, (list, tuple)):
+        kinds = set(map(type, data)) - {np.ndarray}
+        if any(issubclass(kind, np.ndarray) for kind in kinds):
+            for part in data:
+                check_unmasked(name, part)
+    elif isinstance(data, np.ndarray) and type(data) is not np.ndarray:
         mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
         if isinstance(mask, np.ndarray | np.bool_) and mask.any():
             raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")

@@ -259,6 +259,14 @@ def test_what_a_mask_hides_is_refused():
     ):
         with pytest.raises(ValueError, match="masked values"):
             take(hidden)
+    for take in (cr.from_dlpack, lambda m: cr.tensor([m, m]), lambda m: cr.tensor([1.0, m[0, 1]])):
+        with pytest.raises(ValueError, match="masked values"):
+            take(hidden)
+    for samples in (hidden, [(row, 0) for row in hidden], [(1.0, row[1]) for row in hidden]):
+        with pytest.raises(ValueError, match="a sample has masked values"):
+            list(cr.data.DataLoader(samples))
+    with pytest.raises(ValueError, match="masked values"):
+        cr.data.TensorDataset(hidden)
     with pytest.raises(ValueError, match=r"Standardize.fit: x has masked values"):
         nn.Standardize(2).fit(hidden)
     assert cr.tensor(np.ma.masked_array([1.0, 2.0], [False, False])).tolist() == [1.0, 2.0]

@@ -15,6 +15,7 @@ from chainrule.data.batches import IndexedBatches
 from chainrule.data.dataset import IterableDataset, Subset, TensorDataset
 from chainrule.data.mapped import mapped_files
 from chainrule.data.samplers import BatchSampler, RandomSampler, SequentialSampler
+from chainrule.dtypes import check_unmasked
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.random import Generator, current_generator
 from chainrule.trees import map_leaves
@@ -435,6 +436,7 @@ def default_collate(samples: list[Any]) -> Any:
             raise ValueError("the samples of a batch are sequences of different lengths")
         parts = [default_collate(list(part)) for part in zip(*samples, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+    check_unmasked("a sample", samples)
     try:
         arrays = [s.numpy() if isinstance(s, Tensor) else np.asarray(s) for s in samples]
     except ValueError:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule import checks
-from chainrule.dtypes import as_dtype
+from chainrule.dtypes import as_dtype, check_unmasked
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -426,4 +426,5 @@ def from_dlpack(x: Any) -> Tensor:
         >>> cr.from_dlpack(np.array([1.0, 2.0]))
         tensor([1., 2.], dtype=float64)
     """
+    check_unmasked("from_dlpack: x", x)
     return x if isinstance(x, Tensor) else as_tensor(np.from_dlpack(x))
