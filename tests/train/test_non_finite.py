@@ -174,6 +174,63 @@ def test_batches_that_come_one_by_one_lead_to_the_last_good_weights(
     assert_same_bits(bad.ema.state_dict(), good.ema.state_dict())
 
 
+class Words(nn.Module):
+    """Looks rows up in a table."""
+
+    def __init__(self, rows, max_norm):
+        super().__init__()
+        self.table = nn.Embedding(rows, 8, max_norm=max_norm, dtype="float64")
+        self.last = nn.Linear(8, 1, dtype="float64")
+
+    def forward(self, x):
+        return self.last(self.table(x).mean(1))
+
+
+@pytest.mark.parametrize(("rows", "max_norm"), [(20_000, None), (12, 0.5)])
+def test_tables_are_the_last_good_ones(monkeypatch, rows, max_norm):
+    """Of a long one a step changes single rows; with max_norm a prediction changes it, too."""
+    monkeypatch.setattr(last_good, "_MOST_SECONDS", 60.0)
+    rng = np.random.default_rng(0)
+    batches = [(rng.integers(0, rows, (8, 3)), rng.standard_normal((8, 1))) for _ in range(6)]
+
+    class Predict(cr.Callback):
+        def on_step_end(self, trainer, loss):
+            trainer.predict(np.arange(12).reshape(4, 3))
+
+    def made():
+        with cr.use_generator(cr.Generator(0)):
+            model = Words(rows, max_norm)
+        sgd = optim.SGD(model.parameters(), lr=0.5)
+        return trainer_of(model, nn.MSELoss(), sgd, callbacks=[Predict()])
+
+    good, bad = made(), made()
+    good.fit(batches[:5], epochs=1, progress=False)
+    with pytest.raises(cr.NonFiniteError, match="epoch 1, step 6: "):
+        bad.fit([*batches[:5], (batches[5][0], batches[5][1] * 1e300)], epochs=1, progress=False)
+    assert_same_bits(weights(bad.model), weights(good.model))
+
+
+def test_a_callback_writes_into_the_arrays_of_steps_that_are_done():
+    x, y = regression(48)
+
+    class Noisy(cr.Callback):
+        def on_step_end(self, trainer, loss):
+            x[: 8 * trainer.step] = np.nan
+            x[8 * trainer.step :] *= 1e300 if trainer.step == 3 else 0.5
+
+    def made():
+        with cr.use_generator(cr.Generator(3)):
+            model = nn.Linear(4, 1, dtype="float64")
+        return trainer_of(model, nn.MSELoss(), callbacks=[Noisy()])
+
+    good, bad, before = made(), made(), x.copy()
+    fit(good, x[:24], y[:24], shuffle=False, epochs=1, batch_size=8)
+    x[...] = before
+    with pytest.raises(cr.NonFiniteError, match="epoch 1, step 4: "):
+        fit(bad, x, y, shuffle=False, epochs=1, batch_size=8)
+    assert_same_bits(weights(bad.model), weights(good.model))
+
+
 def test_a_gradient_that_is_not_finite_where_the_loss_is():
     class Root(nn.Module):
         def __init__(self):

@@ -273,13 +273,15 @@ class Batches:
         order: the rows, in the order in which they come.
         size: rows in a batch; the last may have fewer.
         full: the number of batches that have all their rows.
+        is_copied: whether the data are copies, into which nobody writes.
     """
 
-    def __init__(self, data: Data, order: Array, size: int) -> None:
+    def __init__(self, data: Data, order: Array, size: int, *, is_copied: bool = False) -> None:
         self.data = data.map(_readable)
         self.order = order
         self.size = size
         self.full = len(order) // size
+        self.is_copied = is_copied
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.size)

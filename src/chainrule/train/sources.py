@@ -167,7 +167,8 @@ class StreamSource(Source):
                 yield waiting
             data = self._checked(batch, count - 1, epoch)
             if self._purpose == "training":
-                waiting = Window(count - 1, _one(data.map(_copied)), is_last=False)
+                copied = _one(data.map(_copied), is_copied=True)
+                waiting = Window(count - 1, copied, is_last=False)
             else:
                 yield Window(count - 1, _one(data))
         if count < max(start, 1):
@@ -265,8 +266,8 @@ def stream_key(form: Form) -> dict[str, Any]:
     return {"rows": None, "batch_size": None, "shuffle": None, "fingerprint": fingerprint}
 
 
-def _one(data: Data) -> Batches:
-    return Batches(data, np.arange(data.rows), data.rows)
+def _one(data: Data, *, is_copied: bool = False) -> Batches:
+    return Batches(data, np.arange(data.rows), data.rows, is_copied=is_copied)
 
 
 def _copied(array: Array) -> Array:

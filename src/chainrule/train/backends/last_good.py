@@ -13,31 +13,29 @@ from chainrule.graph.tensor import Array
 
 _MOST_SECONDS = 0.1
 _MOST_BYTES = 1 << 26
-"""How long the steps may take that are done again, and how much data is kept for them."""
+"""How old a copy may be, and how much data is kept for the steps since."""
 
 
-class Steps(NamedTuple):
-    """Steps that a plan has done: the arrays that it was bound to, and what `run` was given."""
+class OneStep(NamedTuple):
+    """A step on a batch of its own: copies of its arrays, and what `run` was given."""
 
     arrays: Sequence[Array]
     order: Array
-    first: int
-    number: int
     scalars: Array | None
 
 
 class LastGood:
     """The states after the last good step of a plan.
 
-    A copy of all states takes longer than a short step does. So where single steps are run, as of
-    batches that come one by one, they are copied now and then; between two copies the steps are
-    kept, which lead from the copy to the states: with the same bits, for a step is a function.
+    A copy of all states takes longer than a short step does. So where batches come one by one, the
+    states are copied now and then; between two copies the steps are kept, which lead from the copy
+    to the states: with the same bits, for a step is a function.
     """
 
     def __init__(self) -> None:
         self._step: NativeStep | None = None
         self._scalars: list[float] = []  # of the step, as they are before a run
-        self._done: list[Steps] = []  # since the copy
+        self._done: list[OneStep] = []  # since the copy
         self._bytes = 0  # of their arrays
         self._version = -1  # of the states after them
         self._time = 0.0  # of the copy
@@ -55,22 +53,27 @@ class LastGood:
             step.save()
             self._begin(step)
 
-    def save_if_finite(self, steps: Steps) -> bool:
-        """The same after the run, if all numbers that it wrote are finite; whether they are."""
+    def save_if_finite(self, alone: OneStep | None) -> bool:
+        """The same after the run, if all numbers that it wrote are finite; whether they are.
+
+        Args:
+            alone: the step that was run, if it can be done again.
+        """
         step = self._step
         assert step is not None, "save comes first"
-        self._bytes += sum([array.nbytes for array in steps.arrays])
-        is_long = time.monotonic() - self._time > _MOST_SECONDS or self._bytes > _MOST_BYTES
-        if is_long or step.changes_rows:
+        if alone is not None:
+            self._bytes += sum([array.nbytes for array in alone.arrays])
+        is_old = time.monotonic() - self._time > _MOST_SECONDS or self._bytes > _MOST_BYTES
+        if alone is None or is_old or step.changes_rows:
             is_finite = step.save_if_finite()
             if is_finite:
                 self._begin(step)
             return is_finite
         if not step.is_finite():
             return False
-        if steps.scalars is None:
-            steps = steps._replace(scalars=np.array([self._scalars] * steps.number))
-        self._done.append(steps)
+        if alone.scalars is None:
+            alone = alone._replace(scalars=np.array([self._scalars]))
+        self._done.append(alone)
         self._version = step.block.version
         return True
 
@@ -85,7 +88,7 @@ class LastGood:
         step.restore()
         for done in self._done:
             step.bind(done.arrays)
-            step.run(done.order, done.first, done.number, done.scalars)
+            step.run(done.order, 0, 1, done.scalars)
         step.bind(arrays)
         for scalar, value in zip(step.scalars, self._scalars, strict=True):
             scalar.replace(np.array(value))

@@ -15,7 +15,7 @@ from chainrule.execute.reference import Interpreter
 from chainrule.graph.tensor import Array
 from chainrule.optim import EMA
 from chainrule.train.backends.base import Backend, CachedStep, LearningRates, TrainRequest
-from chainrule.train.backends.last_good import LastGood, Steps
+from chainrule.train.backends.last_good import LastGood, OneStep
 from chainrule.train.non_finite import non_finite_error
 from chainrule.train.state import Totals
 from chainrule.train.training_step import Kind, StepGraphs
@@ -111,8 +111,9 @@ class NativeBackend(Backend[NativeStep]):
         if run.status == "index out of range":
             last_good.restore(batches.data.arrays)
             _check_indices(run, step.graph, batches, first + run.steps)
-        steps = Steps(batches.data.arrays, order, start, run.steps, scalars)
-        if run.status == "non-finite" or not last_good.save_if_finite(steps):
+        # A batch that came alone: its step can be done again.
+        alone = OneStep(batches.data.arrays, order, scalars) if batches.is_copied else None
+        if run.status == "non-finite" or not last_good.save_if_finite(alone):
             last_good.restore(batches.data.arrays)
             return self._replay(step, request, run.steps, scalars, totals)
         totals.replace(batches.rows(first) * run.steps, run.totals)
