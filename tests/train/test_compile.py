@@ -135,6 +135,7 @@ def test_an_argument_and_a_result_is_a_dict_of_any_type(kind, backend):
 PLAIN = {
     "slice": (lambda x, part: x[part], [slice(0, 2), slice(1, None), slice(0, 2)]),
     "zeros": (lambda x, number: x / number, [0.0, -0.0, 0, False]),
+    "texts": (lambda x, text: x * (len(text) + 1.0), ["", "''", b"", "b''"]),
     "NaN": (lambda x, number: x * number, [float("nan"), float("nan"), 2.0]),
     "types": (lambda x, kind: x.astype(kind), [np.float32, np.int16, np.float32, float]),
     "kinds": (lambda x, number: x * number, [1, 1.0, True, 2]),

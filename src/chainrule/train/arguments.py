@@ -47,7 +47,7 @@ def sign(argument: Any, given: list[Any], key: list[Any]) -> None:
 
 def _plain(value: Any) -> Any:
     """A plain value, or its text: NaN equals nothing, -0.0 equals 0.0, and slices have no hash."""
-    if not value or value != value or isinstance(value, (slice, complex)):
+    if isinstance(value, (slice, complex)) or (isinstance(value, float) and not abs(value) > 0):
         return repr(value)
     return value
 
