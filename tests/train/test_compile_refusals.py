@@ -153,6 +153,50 @@ def test_what_changes_a_collection_that_it_is_given_is_refused(name):
     assert given == before or name == "set"  # which is no copy
 
 
+class AttrDict(dict):
+    def __init__(self, *given, **named):
+        super().__init__(*given, **named)
+        self.__dict__ = self
+
+
+class Rows(list):
+    pass
+
+
+class Slotted(dict):
+    __slots__ = ("double",)
+
+
+@pytest.mark.parametrize("kind", [AttrDict, Rows, Slotted])
+def test_a_collection_with_attributes_is_refused(kind):
+    plain = {"x": X} if issubclass(kind, dict) else [X]
+    name = type(plain).__name__
+
+    @cr.compile
+    def function(given):
+        return kind(given) if type(given) is type(plain) else X
+
+    if kind is Rows:
+        function(kind(plain))
+    given = kind(plain)
+    given.double = True
+    said = rf"items of a {name}, but this {kind.__name__} has.*double.* {name}\(value\)"
+    with pytest.raises(TypeError, match=said):
+        function(given)
+    if kind is AttrDict:
+        with pytest.raises(TypeError, match="returns only the items of a dict, but this AttrDict"):
+            function(plain)
+
+
+@pytest.mark.parametrize("kind", [AttrDict, Rows])
+def test_an_attribute_put_on_a_collection_is_refused(kind):
+    def put(given):
+        given.double = True
+
+    with pytest.raises(cr.SymbolicError, match=f"changes the {kind.__name__} that it is given"):
+        cr.compile(put)(kind())
+
+
 def test_the_line_is_that_of_the_users_innermost_function():
     model = Stop(lambda x: x * x.sum().item())
     with pytest.raises(cr.SymbolicError, match=r"Stop.*\n.*in <lambda>: model = Stop\("):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,29 @@ from chainrule.compiler.recording import Argument
 from chainrule.dtypes import check_unmasked
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
-from chainrule.trees import with_values
+from chainrule.trees import check_items_only, items, own_attributes, with_values
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
 
 
 def sign(argument: Any, given: list[Any], key: list[Any]) -> None:
-    """Add the arrays of an argument to those given, and what tells its signature to the key."""
+    """Add the arrays of an argument to those given, and what tells its signature to the key.
+
+    Raises:
+        TypeError: for a tuple, a list or a dict that has attributes, too.
+    """
     if isinstance(argument, (tuple, list)):
+        check_items_only(argument)
         key.append((type(argument), len(argument)))
         for value in argument:
             sign(value, given, key)
     elif isinstance(argument, dict):
-        key.append((type(argument), *argument))
-        for value in argument.values():
+        check_items_only(argument)
+        held = items(argument)
+        key.append((type(argument), *[name for name, _ in held]))
+        if isinstance(argument, defaultdict):
+            sign(argument.default_factory, given, key)
+        for _, value in held:
             sign(value, given, key)
     elif isinstance(argument, _PLAIN):
         key.append((type(argument), _plain(argument)))
@@ -74,10 +83,13 @@ class StandIns:
 
     def of(self, argument: Any) -> Any:
         """The stand-in of an argument; lists and dicts are copies, with stand-ins in them."""
-        if isinstance(argument, (tuple, list)):
+        if isinstance(argument, (tuple, list, dict)):
+            self.static.append(type(argument))  # a user's class may have methods
+            if isinstance(argument, defaultdict):
+                self.static.append(argument.default_factory)
+            if isinstance(argument, dict):
+                return self._kept(with_values(argument, self.of))
             return self._kept(like(argument, [self.of(value) for value in argument]))
-        if isinstance(argument, dict):
-            return self._kept(with_values(argument, self.of))
         if not isinstance(argument, _PLAIN) and _is_data(argument):
             value = _data(argument)
             if isinstance(value, Tensor):
@@ -93,7 +105,7 @@ class StandIns:
 
     def _kept(self, made: Any) -> Any:
         if not isinstance(made, tuple):
-            self._copies.append((made, copy(made)))
+            self._copies.append((made, dict(items(made)) if isinstance(made, dict) else [*made]))
         return made
 
     def changed(self) -> type | None:
@@ -103,8 +115,10 @@ class StandIns:
 
 
 def _differ(now: Any, before: Any) -> bool:
+    if own_attributes(now):
+        return True
     if isinstance(now, dict):
-        return any(name not in before or now[name] is not before[name] for name in now)
+        return any(name not in before or v is not before[name] for name, v in items(now))
     return len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True))
 
 
