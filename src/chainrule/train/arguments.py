@@ -110,7 +110,7 @@ class StandIns:
 
     def changed(self) -> type | None:
         """The type of a list or dict into which the function has put something; None if there is
-        none. Names that it takes out of a dict change nothing for later calls."""
+        none. Names that it takes out of a dict stay in the dict that was given."""
         return next((type(now) for now, before in self._copies if _differ(now, before)), None)
 
 
