@@ -427,6 +427,6 @@ def _refuse_changes(before: Facts, positions: Iterable[Position], argument: type
     if changed:
         raise SymbolicError(
             f"the function changes {'; '.join(changed)} while it is captured, and would not change "
-            "it again at later calls. Return what is new and change it outside, or make it a "
-            "chainrule.Buffer and assign to it"
+            "it again at later calls. Return what is new and change it outside; a number or an "
+            "array can be a chainrule.Buffer, which the function assigns to"
         )
