@@ -66,6 +66,11 @@ def items(given: dict[Any, Any]) -> ItemsView[Any, Any]:
     return given.items() if type(given) is dict else _base(type(given)).items(given)
 
 
+def elements(sequence: Any) -> Iterator[Any]:
+    """The elements that a tuple or a list holds, also where its class gives others."""
+    return (tuple if isinstance(sequence, tuple) else list).__iter__(sequence)
+
+
 def _base(kind: type) -> Any:
     """The class of Python that holds the items of a class of dicts."""
     return next(base for base in (OrderedDict, defaultdict, dict) if issubclass(kind, base))

@@ -132,6 +132,22 @@ def test_an_argument_and_a_result_is_a_dict_of_any_type(kind, backend):
     assert list(first) == ["rows", "factor"]
 
 
+class Doubled(list):
+    """Gives other values than it holds."""
+
+    def __init__(self, first, second):
+        super().__init__([first, second])
+
+    def __iter__(self):
+        return (value * 2.0 for value in super().__iter__())
+
+
+def test_a_list_of_a_users_class_holds_what_it_holds(backend):
+    total = cr.compile(lambda given: sum(given) * 1.0, backend=backend)
+    assert total(Doubled(np.ones(1), np.zeros(1))).tolist() == [2]
+    assert total(Doubled(np.ones(1), np.ones(1))).tolist() == [4]
+
+
 class Batch(dict):
     __slots__ = ()
     scale = 2.0

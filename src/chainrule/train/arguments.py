@@ -12,7 +12,7 @@ from chainrule.compiler.recording import Argument
 from chainrule.dtypes import check_unmasked
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
-from chainrule.trees import check_items_only, items, own_attributes, with_values
+from chainrule.trees import check_items_only, elements, items, own_attributes, with_values
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
 
@@ -26,7 +26,7 @@ def sign(argument: Any, given: list[Any], key: list[Any]) -> None:
     if isinstance(argument, (tuple, list)):
         check_items_only(argument)
         key.append((type(argument), len(argument)))
-        for value in argument:
+        for value in elements(argument):
             sign(value, given, key)
     elif isinstance(argument, dict):
         check_items_only(argument)
@@ -64,6 +64,10 @@ def _plain(value: Any) -> Any:
 def like(sequence: Any, values: list[Any]) -> Any:
     """A tuple or list of the type of another, with other values."""
     kind = type(sequence)
+    if isinstance(sequence, list):
+        made = list.__new__(kind)
+        list.extend(made, values)
+        return made
     return kind(*values) if hasattr(sequence, "_fields") else kind(values)
 
 
@@ -89,7 +93,7 @@ class StandIns:
                 self.static.append(argument.default_factory)
             if isinstance(argument, dict):
                 return self._kept(with_values(argument, self.of))
-            return self._kept(like(argument, [self.of(value) for value in argument]))
+            return self._kept(like(argument, [self.of(value) for value in elements(argument)]))
         if not isinstance(argument, _PLAIN) and _is_data(argument):
             value = _data(argument)
             if isinstance(value, Tensor):
@@ -105,7 +109,8 @@ class StandIns:
 
     def _kept(self, made: Any) -> Any:
         if not isinstance(made, tuple):
-            self._copies.append((made, dict(items(made)) if isinstance(made, dict) else [*made]))
+            held = dict(items(made)) if isinstance(made, dict) else list(elements(made))
+            self._copies.append((made, held))
         return made
 
     def changed(self) -> type | None:
@@ -119,7 +124,8 @@ def _differ(now: Any, before: Any) -> bool:
         return True
     if isinstance(now, dict):
         return any(name not in before or v is not before[name] for name, v in items(now))
-    return len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True))
+    held = [*elements(now)]
+    return len(held) != len(before) or any(a is not b for a, b in zip(held, before, strict=True))
 
 
 def _is_data(argument: Any) -> bool:
