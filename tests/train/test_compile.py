@@ -132,9 +132,74 @@ def test_an_argument_and_a_result_is_a_dict_of_any_type(kind, backend):
     assert list(first) == ["rows", "factor"]
 
 
+class Doubled(list):
+    """Gives other values than it holds."""
+
+    def __init__(self, first, second):
+        super().__init__([first, second])
+
+    def __iter__(self):
+        return (value * 2.0 for value in super().__iter__())
+
+
+def test_a_list_of_a_users_class_holds_what_it_holds(backend):
+    total = cr.compile(lambda given: sum(given) * 1.0, backend=backend)
+    assert total(Doubled(np.ones(1), np.zeros(1))).tolist() == [2]
+    assert total(Doubled(np.ones(1), np.ones(1))).tolist() == [4]
+
+
+class Batch(dict):
+    __slots__ = ()
+    scale = 2.0
+    __getattr__ = dict.__getitem__
+    __setattr__ = dict.__setitem__
+
+    def scaled(self):
+        return self.x * self.scale
+
+
+class Raised(OrderedDict):
+    """Gives and takes other values than it holds."""
+
+    def __init__(self, **given):
+        super().__init__(given)
+
+    def __getitem__(self, name):
+        return super().__getitem__(name) + 1.0
+
+    def __setitem__(self, name, value):
+        super().__setitem__(name, value * 10.0)
+
+    __copy__ = None
+
+
+def test_an_argument_and_a_result_is_a_dict_of_a_users_class(backend, monkeypatch):
+    scaled = cr.compile(lambda batch: Batch(y=batch.scaled()), backend=backend)
+    assert scaled(Batch(x=np.array([1.0]))).y.tolist() == [2]
+    assert scaled(Batch(x=np.array([5.0]))).y.tolist() == [10]
+    monkeypatch.setattr(Batch, "scale", 3.0)
+    assert scaled(Batch(x=np.array([5.0]))).y.tolist() == [15]
+
+    def raised(batch):
+        batch.move_to_end("a")
+        return Raised(**{name: batch[name] for name in batch}), batch
+
+    first, second = cr.compile(raised, backend=backend)(Raised(a=np.ones(1), b=np.zeros(1)))
+    assert [(name, first[name].tolist()) for name in first] == [("b", [11]), ("a", [111])]
+    assert type(second) is Raised and list(second) == ["b", "a"]
+
+
+def test_the_factory_of_a_defaultdict_is_part_of_the_signature(backend):
+    get = cr.compile(lambda given, x: x * given.copy()["missing"], backend=backend)
+    one, two = (lambda: 1.0), (lambda: 2.0)
+    for factory, wanted in ((one, 1), (two, 2), (one, 1)):
+        assert get(defaultdict(factory), np.ones(1)).tolist() == [wanted]
+
+
 PLAIN = {
     "slice": (lambda x, part: x[part], [slice(0, 2), slice(1, None), slice(0, 2)]),
     "zeros": (lambda x, number: x / number, [0.0, -0.0, 0, False]),
+    "texts": (lambda x, text: x * (len(text) + 1.0), ["", "''", b"", "b''"]),
     "NaN": (lambda x, number: x * number, [float("nan"), float("nan"), 2.0]),
     "types": (lambda x, kind: x.astype(kind), [np.float32, np.int16, np.float32, float]),
     "kinds": (lambda x, number: x * number, [1, 1.0, True, 2]),

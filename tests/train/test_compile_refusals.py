@@ -1,7 +1,8 @@
 """What cr.compile refuses: with the line, the remedy, and everything as it was."""
 
 import copy
-from collections import defaultdict
+from collections import ChainMap, UserDict, UserList, defaultdict
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -151,6 +152,70 @@ def test_what_changes_a_collection_that_it_is_given_is_refused(name):
     with pytest.raises(cr.SymbolicError, match=f"changes the {kind} that it is given"):
         function(given, X)
     assert given == before or name == "set"  # which is no copy
+
+
+SETTINGS = {"a": 1.0}
+CHANGES = {
+    "names in the dict of the UserDict": (UserDict(), lambda given: given.update(a=1.0)),
+    "a in the dict of the UserDict": (UserDict(a=1.0), lambda given: given.update(a=2.0)),
+    "names in the dict of the ChainMap": (ChainMap(), lambda given: given.update(a=1.0)),
+    "the list of the UserList": (UserList(), lambda given: given.append(1.0)),
+    "a in the mappingproxy": (MappingProxyType(SETTINGS), lambda _: SETTINGS.update(a=2.0)),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_within_a_view_is_said_in_a_sentence(what):
+    given, change = CHANGES[what]
+    given = given if isinstance(given, MappingProxyType) else copy.deepcopy(given)
+    said = rf"changes ([^;]*; )?{what} that it is given while .* change it outside; a number"
+    with pytest.raises(cr.SymbolicError, match=said):
+        cr.compile(change)(given)
+    SETTINGS["a"] = 1.0
+
+
+class AttrDict(dict):
+    def __init__(self, *given, **named):
+        super().__init__(*given, **named)
+        self.__dict__ = self
+
+
+class Rows(list):
+    pass
+
+
+class Slotted(dict):
+    __slots__ = ("double",)
+
+
+@pytest.mark.parametrize("kind", [AttrDict, Rows, Slotted])
+def test_a_collection_with_attributes_is_refused(kind):
+    plain = {"x": X} if issubclass(kind, dict) else [X]
+    name = type(plain).__name__
+
+    @cr.compile
+    def function(given):
+        return kind(given) if type(given) is type(plain) else X
+
+    if kind is Rows:
+        function(kind(plain))
+    given = kind(plain)
+    given.double = True
+    said = rf"items of a {name}, but this {kind.__name__} has.*double.* {name}\(value\)"
+    with pytest.raises(TypeError, match=said):
+        function(given)
+    if kind is AttrDict:
+        with pytest.raises(TypeError, match="returns only the items of a dict, but this AttrDict"):
+            function(plain)
+
+
+@pytest.mark.parametrize("kind", [AttrDict, Rows])
+def test_an_attribute_put_on_a_collection_is_refused(kind):
+    def put(given):
+        given.double = True
+
+    with pytest.raises(cr.SymbolicError, match=f"changes the {kind.__name__} that it is given"):
+        cr.compile(put)(kind())
 
 
 def test_the_line_is_that_of_the_users_innermost_function():

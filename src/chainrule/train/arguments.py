@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,29 @@ from chainrule.compiler.recording import Argument
 from chainrule.dtypes import check_unmasked
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
-from chainrule.trees import with_values
+from chainrule.trees import check_items_only, elements, items, own_attributes, with_values
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
 
 
 def sign(argument: Any, given: list[Any], key: list[Any]) -> None:
-    """Add the arrays of an argument to those given, and what tells its signature to the key."""
+    """Add the arrays of an argument to those given, and what tells its signature to the key.
+
+    Raises:
+        TypeError: for a tuple, a list or a dict that has attributes, too.
+    """
     if isinstance(argument, (tuple, list)):
+        check_items_only(argument)
         key.append((type(argument), len(argument)))
-        for value in argument:
+        for value in elements(argument):
             sign(value, given, key)
     elif isinstance(argument, dict):
-        key.append((type(argument), *argument))
-        for value in argument.values():
+        check_items_only(argument)
+        held = items(argument)
+        key.append((type(argument), *[name for name, _ in held]))
+        if isinstance(argument, defaultdict):
+            sign(argument.default_factory, given, key)
+        for _, value in held:
             sign(value, given, key)
     elif isinstance(argument, _PLAIN):
         key.append((type(argument), _plain(argument)))
@@ -47,7 +56,7 @@ def sign(argument: Any, given: list[Any], key: list[Any]) -> None:
 
 def _plain(value: Any) -> Any:
     """A plain value, or its text: NaN equals nothing, -0.0 equals 0.0, and slices have no hash."""
-    if not value or value != value or isinstance(value, (slice, complex)):
+    if isinstance(value, (slice, complex)) or (isinstance(value, float) and not abs(value) > 0):
         return repr(value)
     return value
 
@@ -55,6 +64,10 @@ def _plain(value: Any) -> Any:
 def like(sequence: Any, values: list[Any]) -> Any:
     """A tuple or list of the type of another, with other values."""
     kind = type(sequence)
+    if isinstance(sequence, list):
+        made = list.__new__(kind)
+        list.extend(made, values)
+        return made
     return kind(*values) if hasattr(sequence, "_fields") else kind(values)
 
 
@@ -74,10 +87,13 @@ class StandIns:
 
     def of(self, argument: Any) -> Any:
         """The stand-in of an argument; lists and dicts are copies, with stand-ins in them."""
-        if isinstance(argument, (tuple, list)):
-            return self._kept(like(argument, [self.of(value) for value in argument]))
-        if isinstance(argument, dict):
-            return self._kept(with_values(argument, self.of))
+        if isinstance(argument, (tuple, list, dict)):
+            self.static.append(type(argument))  # a user's class may have methods
+            if isinstance(argument, defaultdict):
+                self.static.append(argument.default_factory)
+            if isinstance(argument, dict):
+                return self._kept(with_values(argument, self.of))
+            return self._kept(like(argument, [self.of(value) for value in elements(argument)]))
         if not isinstance(argument, _PLAIN) and _is_data(argument):
             value = _data(argument)
             if isinstance(value, Tensor):
@@ -93,19 +109,23 @@ class StandIns:
 
     def _kept(self, made: Any) -> Any:
         if not isinstance(made, tuple):
-            self._copies.append((made, copy(made)))
+            held = dict(items(made)) if isinstance(made, dict) else list(elements(made))
+            self._copies.append((made, held))
         return made
 
     def changed(self) -> type | None:
         """The type of a list or dict into which the function has put something; None if there is
-        none. Names that it takes out of a dict change nothing for later calls."""
+        none. Names that it takes out of a dict stay in the dict that was given."""
         return next((type(now) for now, before in self._copies if _differ(now, before)), None)
 
 
 def _differ(now: Any, before: Any) -> bool:
+    if own_attributes(now):
+        return True
     if isinstance(now, dict):
-        return any(name not in before or now[name] is not before[name] for name in now)
-    return len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True))
+        return any(name not in before or v is not before[name] for name, v in items(now))
+    held = [*elements(now)]
+    return len(held) != len(before) or any(a is not b for a, b in zip(held, before, strict=True))
 
 
 def _is_data(argument: Any) -> bool:

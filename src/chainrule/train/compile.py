@@ -65,7 +65,9 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
     else is part of the signature: numbers, texts, None, Parameters, models and other objects, also
     within tuples, lists and dicts. A call with another signature, such as another shape or another
     number, has a graph of its own, which is captured at its first call; the last 32 are kept. Pass
-    a number that changes at every call as an array.
+    a number that changes at every call as an array. The function gets copies of lists and dicts:
+    names that it takes out of a dict, as by `pop`, stay in the dict that was given. What it puts in
+    is refused.
 
     What the function reads from Python is compared at every call: the attributes, layers and modes
     of modules, requires_grad, parameter groups, the global and outer variables of the function, and
@@ -91,7 +93,8 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
         The compiled function; without `function` a decorator.
 
     Raises:
-        TypeError: for what is no function, or a generator or a coroutine.
+        TypeError: for what is no function, or a generator or a coroutine; at a call, for a tuple,
+            list or dict with attributes besides its items, among the arguments or the results.
         ValueError: for an unknown backend.
         SymbolicError: at a call, for what no graph holds, with the line and the remedy: a branch on
             a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object,
@@ -424,6 +427,6 @@ def _refuse_changes(before: Facts, positions: Iterable[Position], argument: type
     if changed:
         raise SymbolicError(
             f"the function changes {'; '.join(changed)} while it is captured, and would not change "
-            "it again at later calls. Return what is new and change it outside, or make it a "
-            "chainrule.Buffer and assign to it"
+            "it again at later calls. Return what is new and change it outside; a number or an "
+            "array can be a chainrule.Buffer, which the function assigns to"
         )

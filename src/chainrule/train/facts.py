@@ -276,9 +276,10 @@ class Facts:
             self._names(f"of {kind}", vars(optimizer), own)
 
     def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
-        self.items.append((type(mapping), len(mapping)))
+        kind, length = type(mapping), len(mapping)
+        self.items.append((kind, length))
         self.is_shareable &= PLAIN.issuperset(map(type, mapping))
-        self._names(f"in {what}", mapping, mapping, length=len(mapping))
+        self._names(f"in the {kind.__name__} {what}", mapping, mapping, length=length)
 
     def _sequence(self, sequence: Any, what: str) -> None:
         self.items.append((type(sequence), len(sequence)))
@@ -337,7 +338,8 @@ class Facts:
 
     def _view(self, view: Any, what: str) -> None:
         self.items.append(type(view))
-        self._visit(view.maps if isinstance(view, ChainMap) else view.data, what)
+        held = view.maps if isinstance(view, ChainMap) else view.data
+        self._visit(held, f"of the {type(view).__name__} {what}")
 
     def _bytes(self, numbers: Any, what: str) -> None:
         self.items.append(bytes(numbers))
@@ -482,7 +484,6 @@ _VISITS: tuple[tuple[Any, Visit], ...] = (
     (type, Facts._class),
     (ModuleType, Facts._python_module),
 )
-
 
 _visits: WeakKeyDictionary[type, Visit | None] = WeakKeyDictionary()
 """The found ones, for as long as the classes live."""
