@@ -183,6 +183,7 @@ class Module(Moded, Hooked, Placed):
         object.__delattr__(self, name)
         for registry in REGISTRIES:
             vars(self)[registry].pop(name, None)
+        self._unsaved.discard(name)
 
     def _register(self, registry: str, name: str, value: State | Module | None) -> None:
         """Hold `value` as the attribute `name`, plain to read, and list it in the registry."""
@@ -195,6 +196,8 @@ class Module(Moded, Hooked, Placed):
         for other in REGISTRIES:
             if other != registry:
                 vars(self)[other].pop(name, None)
+        if registry != "_buffers":
+            self._unsaved.discard(name)
         vars(self)[registry][name] = value
         object.__setattr__(self, name, value)
         if isinstance(value, State) and value.name is None:
