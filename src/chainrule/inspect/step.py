@@ -25,6 +25,8 @@ from chainrule.inspect.contributions import Contribution, contributions
 from chainrule.nn import Module
 from chainrule.nn.inputs import call_model
 from chainrule.nn.interception import intercepted
+from chainrule.nn.module import changes
+from chainrule.nn.traversal import REGISTRIES
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.tables import is_table, names_of
@@ -90,7 +92,7 @@ class _Beside(StateRecorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.attributes: dict[tuple[Any, str], Any] = {}
+        self.attributes: dict[tuple[Any, str], tuple[Any, list[str]]] = {}
 
     def read(self, state: State) -> Tensor:
         if state in self.updates:
@@ -104,23 +106,25 @@ class _Beside(StateRecorder):
         return leaf
 
     def sets(self, module: Any, name: str, before: Any) -> None:
-        self.attributes.setdefault((module, name), before)
+        registries = [r for r in (*REGISTRIES, "_unsaved") if name in vars(module).get(r, ())]
+        self.attributes.setdefault((module, name), (before, registries))
 
     def restore(self) -> None:
         """Let the modules have the attributes that they had."""
-        for (module, name), before in self.attributes.items():
+        for (module, name), (before, registries) in self.attributes.items():
             held = vars(module)
-            if isinstance(held.get(name), _REGISTERED) or isinstance(before, _REGISTERED):
-                delattr(module, name)
-                if before is not MISSING:
-                    setattr(module, name, before)
-            elif before is not MISSING:
-                held[name] = before
-            else:
+            if before is MISSING:
                 held.pop(name, None)
-
-
-_REGISTERED = (State, Module)
+            else:
+                held[name] = before
+            for registry in REGISTRIES:
+                if registry in registries:
+                    held[registry][name] = before
+                else:
+                    held.get(registry, {}).pop(name, None)
+            unsaved = held.get("_unsaved", set())
+            (unsaved.add if "_unsaved" in registries else unsaved.discard)(name)
+        changes.count += 1
 
 
 def run_step(
