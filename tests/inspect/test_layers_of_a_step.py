@@ -214,3 +214,37 @@ def test_gradients_through_a_layer_name_what_it_gives(layer):
     x, y = [[1.0, 2.0], [3.0, 1.0]], [[1.0], [2.0]]
     named, shown = shown_numbers(cr.explain(model, x, y, nn.MSELoss()))
     assert named == shown == set()
+
+
+class TwiceUsed(nn.Module):
+    """Uses a layer twice, and changes it or freezes it for one of them."""
+
+    def __init__(self, is_frozen):
+        super().__init__()
+        self.fc = nn.Linear(2, 2, dtype="float64")
+        self.is_frozen = is_frozen
+
+    def forward(self, x):
+        y = cr.tanh(self.fc(x))
+        if self.is_frozen:
+            self.fc.requires_grad_(False)
+        else:
+            with cr.no_grad():
+                self.fc.weight.assign(self.fc.weight * 0.5)
+        z = self.fc(y)
+        self.fc.requires_grad_(True)
+        return z
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_the_gradient_of_a_parameter_is_that_of_all_uses_which_were_not_frozen(is_frozen):
+    model, loss = TwiceUsed(is_frozen), nn.MSELoss()
+    x, y = np.array([[1.0, 2.0]]), np.array([[1.0, -1.0]])
+    explained = cr.explain(model, x, y, loss)
+    assert explained.to_text(width=120) and explained.to_html()
+    loss(model(x), y).backward()
+    for layer in explained.trace()["layers"]:
+        for shown in layer["parameters"]:
+            grad = model.get_parameter(shown["path"]).grad
+            found = np.array(shown["gradient"]["values"])
+            np.testing.assert_allclose(found, grad.numpy(), rtol=1e-12)

@@ -355,25 +355,6 @@ def test_parts_by_path(parts, torch_parts):
                 getattr(model, name)(path)
 
 
-def test_a_buffer_that_is_not_persistent_is_not_saved():
-    ours, theirs = nn.Module(), torch.nn.Module()
-    for model, tensor in ((ours, cr.tensor), (theirs, torch.tensor)):
-        model.register_buffer("kept", tensor([1.0]))
-        model.register_buffer("mask", tensor([2.0]), persistent=False)
-    assert list(ours.state_dict()) == list(theirs.state_dict()) == ["kept"]
-    assert [n for n, _ in ours.named_buffers()] == ["kept", "mask"]
-    ours.load_state_dict({"kept": np.ones(1, "f")})
-    assert list(ours.state_dict(prefix="net.")) == ["net.kept"]
-    for model, kind, array in (
-        (ours, nn.Buffer, np.ones(1, "f")),
-        (theirs, torch.nn.Buffer, torch.ones(1)),
-    ):
-        model.cache = kind(array, persistent=False)
-        model.mask = kind(array)
-    assert list(ours.state_dict()) == list(theirs.state_dict()) == ["kept", "mask"]
-    assert list(copy.deepcopy(ours).state_dict()) == ["kept", "mask"]
-
-
 def test_zero_grad_to_zeros():
     layer = nn.Linear(2, 1)
     layer(np.ones((1, 2), "f")).sum().backward()

@@ -186,7 +186,7 @@ class StateRecorder:
                 if state not in self.reads:
                     self.reads[state] = state.symbolic_leaf()
                 leaf = self.reads[state]
-        if leaf.state is state and leaf.requires_grad != state.requires_grad:
+        if leaf.requires_grad != state.requires_grad:
             # It was frozen or unfrozen since: the same value, but another variable.
             leaf = self.assigned[state] = self._leaf(state, leaf)
         return leaf

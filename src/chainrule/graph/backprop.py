@@ -175,7 +175,8 @@ def backprop(
     Args:
         z: the variable to differentiate.
         targets: the set T; by default all leaves of `z` that require a gradient. A `Parameter`
-            stands for every leaf through which the graph reads it, but while it is frozen.
+            stands for every leaf through which the graph reads it; where it requires a gradient
+            now, not for those of reads while it was frozen.
         grad_output: the gradient of a final result with respect to `z`, of its shape; ones where
             `z` is a scalar.
 

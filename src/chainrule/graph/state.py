@@ -353,7 +353,8 @@ class Buffer(State):
     """A State that is not trained: a running mean, an optimiser's moment, a random counter.
 
     Attributes:
-        persistent: whether a module saves it, of which it becomes an attribute.
+        persistent: whether a module saves it, of which it becomes an attribute. What
+            `Module.register_buffer` is told of a name goes before.
     """
 
     __slots__ = ("persistent",)
@@ -373,6 +374,9 @@ class Buffer(State):
 
     def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
         Buffer.__init__(self, value, requires_grad=requires_grad, name=name)
+
+    def __reduce__(self) -> Any:
+        return *super().__reduce__(), (None, {"persistent": self.persistent})
 
 
 class HyperParameter(State):

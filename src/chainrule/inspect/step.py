@@ -25,6 +25,8 @@ from chainrule.inspect.contributions import Contribution, contributions
 from chainrule.nn import Module
 from chainrule.nn.inputs import call_model
 from chainrule.nn.interception import intercepted
+from chainrule.nn.module import changes
+from chainrule.nn.traversal import REGISTRIES
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.tables import is_table, names_of
@@ -86,41 +88,60 @@ class Step(NamedTuple):
 
 
 class _Beside(StateRecorder):
-    """Notes what a step assigns to states and sets in modules; reads give values."""
+    """Notes what a step assigns to states and sets in modules; reads give values.
+
+    Attributes:
+        leaves: what reads of a state give while it requires a gradient, or not.
+        attributes: what modules had: the values, and the registries that held them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.attributes: dict[tuple[Any, str], Any] = {}
+        self.leaves: dict[tuple[State, bool], Tensor] = {}
+        self.attributes: dict[tuple[Any, str], tuple[Any, list[str]]] = {}
 
     def read(self, state: State) -> Tensor:
         if state in self.updates:
             return super().read(state)
-        leaf = self.reads.get(state)
-        if leaf is None:
+        use = state, state.requires_grad
+        if use not in self.leaves:
+            other = self.leaves.get((state, not state.requires_grad))
+            value = state._unchanging() if other is None else other.value
             # A graph is kept from all leaves on, from frozen parameters, too.
-            leaf = Tensor(state._unchanging(), state.dtype.kind == "f", state.name)
+            leaf = self.leaves[use] = Tensor(value, state.dtype.kind == "f", state.name)
             leaf.state = state
-            self.reads[state] = leaf
-        return leaf
+        return self.leaves[use]
+
+    def trained(self, loss: Tensor, parameters: set[Tensor]) -> list[Tensor]:
+        """The leaves through which the loss reads parameters while they are not frozen."""
+        return [
+            node
+            for node in ancestors(loss)
+            if node.state in parameters
+            and node.requires_grad
+            and node is not self.leaves.get((node.state, False))
+        ]
 
     def sets(self, module: Any, name: str, before: Any) -> None:
-        self.attributes.setdefault((module, name), before)
+        registries = [r for r in (*REGISTRIES, "_unsaved") if name in vars(module).get(r, ())]
+        self.attributes.setdefault((module, name), (before, registries))
 
     def restore(self) -> None:
         """Let the modules have the attributes that they had."""
-        for (module, name), before in self.attributes.items():
+        for (module, name), (before, registries) in self.attributes.items():
             held = vars(module)
-            if isinstance(held.get(name), _REGISTERED) or isinstance(before, _REGISTERED):
-                delattr(module, name)
-                if before is not MISSING:
-                    setattr(module, name, before)
-            elif before is not MISSING:
-                held[name] = before
-            else:
+            if before is MISSING:
                 held.pop(name, None)
-
-
-_REGISTERED = (State, Module)
+            else:
+                held[name] = before
+            for registry in REGISTRIES:
+                if registry in registries:
+                    held[registry][name] = before
+                else:
+                    held.get(registry, {}).pop(name, None)
+            unsaved = held.get("_unsaved", set())
+            (unsaved.add if "_unsaved" in registries else unsaved.discard)(name)
+        changes.count += 1
 
 
 def run_step(
@@ -226,7 +247,7 @@ def _run(
                 compared = fitted_targets(loss, output, y)
                 found = _scalar(loss_of_outputs(loss, output, compared, {}))
             visited, grad_table, parts = (
-                _gradients(found, optimizer, model, loss) if is_training else ([], {}, {})
+                _gradients(found, optimizer, model, loss, beside) if is_training else ([], {}, {})
             )
             new = _updated(beside, optimizer, grad_table, found)
             after = None
@@ -321,7 +342,7 @@ def _scalar(loss: Any) -> Tensor:
 
 
 def _gradients(
-    loss: Tensor, optimizer: Optimizer | None, model: Module, function: Any
+    loss: Tensor, optimizer: Optimizer | None, model: Module, function: Any, beside: _Beside
 ) -> tuple[list[Tensor], dict[Tensor, Tensor], dict[Tensor, list[Contribution]]]:
     """Algorithms 6.5 and 6.6, with what each consumer contributes."""
     if optimizer is not None:
@@ -329,7 +350,7 @@ def _gradients(
     else:
         parameters = [*model.parameters()]
         parameters += function.parameters() if isinstance(function, Module) else ()
-    pruned = prune(loss, [p for p in parameters if p.requires_grad])
+    pruned = prune(loss, beside.trained(loss, {p for p in parameters if p.requires_grad}))
     if len(pruned) < 2:
         raise ValueError(
             "the loss depends on no parameter that requires a gradient: there is nothing to explain"

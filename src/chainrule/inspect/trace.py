@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.graph.context import no_grad
+from chainrule.graph.grad_table import gradients_of_states
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect.arrays import as_json, number
@@ -148,7 +150,10 @@ def _layer(
         grad = step.grad_table.get(node)
         return None if grad is None else as_json(grad.numpy())
 
-    leaves = {node.state: node for node in step.nodes if node.state is not None}
+    with no_grad():
+        grads = gradients_of_states(step.grad_table)
+    nodes = sorted(step.nodes, key=step.grad_table.__contains__)
+    leaves = {node.state: node for node in nodes if node.state is not None}
     parameters = []
     for name, state in layer.states.items():
         leaf = leaves.get(state)
@@ -162,7 +167,7 @@ def _layer(
                 "letter": letter.text,
                 "id": ids[leaf],
                 "old": as_json(leaf.numpy()),
-                "gradient": gradient(leaf),
+                "gradient": as_json(grads[state].numpy()) if state in grads else None,
                 "new": None if new is None else as_json(np.asarray(new)),
                 "update": None if new is None else _update(leaf, formulas, optimizer),
             }

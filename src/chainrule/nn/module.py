@@ -170,10 +170,11 @@ class Module(Moded, Hooked, Placed):
                 registered = vars(self).get(registry, {})
                 if name in registered:
                     if value is not None:
+                        unsaved = " with persistent=False" if name in self._unsaved else ""
                         raise TypeError(
                             f"{name} of {type(self).__name__} is a {kind}; got "
-                            f"{type(value).__name__}. Assign a {kind} or None, or give it a new "
-                            f"value with {name}.assign(...)"
+                            f"{type(value).__name__}. Assign a {kind}{unsaved} or None, or give it "
+                            f"a new value with {name}.assign(...)"
                         )
                     registered[name] = None
             object.__setattr__(self, name, value)
@@ -183,6 +184,7 @@ class Module(Moded, Hooked, Placed):
         object.__delattr__(self, name)
         for registry in REGISTRIES:
             vars(self)[registry].pop(name, None)
+        self._unsaved.discard(name)
 
     def _register(self, registry: str, name: str, value: State | Module | None) -> None:
         """Hold `value` as the attribute `name`, plain to read, and list it in the registry."""
@@ -195,6 +197,8 @@ class Module(Moded, Hooked, Placed):
         for other in REGISTRIES:
             if other != registry:
                 vars(self)[other].pop(name, None)
+        if registry != "_buffers":
+            self._unsaved.discard(name)
         vars(self)[registry][name] = value
         object.__setattr__(self, name, value)
         if isinstance(value, State) and value.name is None:
@@ -239,7 +243,7 @@ class Module(Moded, Hooked, Placed):
     ) -> None:
         """Add a `Buffer` under `name`: state that is not trained, and saved if `persistent`."""
         if tensor is not None and not isinstance(tensor, Buffer):
-            tensor = Buffer(tensor)
+            tensor = Buffer(tensor, persistent=persistent)
         self._register_new("_buffers", name, tensor)
         (self._unsaved.discard if persistent else self._unsaved.add)(name)
 
