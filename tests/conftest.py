@@ -2,6 +2,8 @@
 
 import gc
 
+collect_ignore = ["typed_script.py"]  # which trains: `test_types.py` runs it
+
 
 def pytest_collection_finish():
     """The tests and PyTorch are a million objects, each of which a full collection visits."""

@@ -46,6 +46,7 @@ optimizer = optim.AdamW(
     lr=0.003,
 )
 optim.SGD(network.parameters(), lr=0.1)
+optim.SGD(network.named_parameters(), lr=0.1)
 optim.StepLR(optimizer, step_size=2)
 
 w = cr.Parameter([1.0, 2.0], name="w")
@@ -58,6 +59,9 @@ assert_type(cr.grad(loss, {"w": w}), dict[str, Tensor])
 (gradient,) = cr.grad(loss, [w])
 (second,) = cr.grad(gradient.sum(), [w], retain_graph=True)
 print(gradient.tolist(), second.numpy())
+output = linear(cr.ones(1, 2))
+found_by_torch = cr.grad(output, linear.parameters(), grad_outputs=cr.ones(1, 2), create_graph=True)
+assert_type(found_by_torch, list[Tensor])
 
 
 @cr.compile

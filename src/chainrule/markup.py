@@ -21,6 +21,7 @@ _IN_ASCII = str.maketrans(
     {"─": "-", "×": "x", "·": "*", "⊙": "*", "…": "...", "→": "->", "←": "<-", "≤": "<="}
     | {"∂": "d", "δ": "delta", "σ": "sigma", "ℓ": "l", "ᵀ": "^T", "²": "^2"}
 )
+_SIGNS = "".join(map(chr, _IN_ASCII))
 _CELL = "text-align:left;white-space:pre-wrap"
 
 
@@ -99,18 +100,20 @@ def printed(what: Any, width: int | None = None) -> str:
 def encodable(text: str) -> str:
     """The text with ASCII in place of our signs where standard output does not have them all.
 
+    That is longer in places, so the cells of a table are made encodable before they are aligned.
+
     Example:
         >>> encodable("2 × 3")
         '2 × 3'
     """
-    return text if has_signs(sys.stdout, text) else text.translate(_IN_ASCII)
+    return text if has_signs(sys.stdout, _SIGNS) else text.translate(_IN_ASCII)
 
 
 def has_signs(stream: Any, text: str) -> bool:
-    """Whether the encoding of a stream has all signs of a text."""
+    """Whether the encoding of a stream is known and has all signs of a text."""
     try:
         text.encode(getattr(stream, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, LookupError):
         return False
     return True
 

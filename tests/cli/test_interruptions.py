@@ -201,19 +201,25 @@ def test_ctrl_c_ends_the_processes_of_bench_without_a_word_from_them():
     with subprocess.Popen(
         command, start_new_session=True, stdout=pipe, stderr=pipe, text=True
     ) as process:
-        end = time.monotonic() + 30
-        while sum(map(ignores, group(process.pid))) < 2 and time.monotonic() < end:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        output, errors = process.communicate(timeout=60)
+        try:
+            end = time.monotonic() + 30
+            while sum(map(ignores, group(process.pid))) < 2 and time.monotonic() < end:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            output, errors = process.communicate(timeout=60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # all have ended
+                os.killpg(process.pid, signal.SIGKILL)
     assert (output, errors, process.returncode) == ("", "Interrupted.\n", 130)
 
 
 def ignores(process):
     """Whether a process ignores Ctrl-C, as the worker and multiprocessing's own process do."""
-    status = (process / "status").read_text()
-    return int(re.search(r"SigIgn:\t(\w+)", status)[1], 16) >> signal.SIGINT - 1 & 1
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        status = (process / "status").read_text()
+        return int(re.search(r"SigIgn:\t(\w+)", status)[1], 16) >> signal.SIGINT - 1 & 1
+    return 0
 
 
 def group(number):

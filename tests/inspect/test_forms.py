@@ -273,3 +273,53 @@ def test_letters_of_ascii_where_standard_output_lacks_our_signs(monkeypatch, enc
         assert not text.isascii()
         assert re.findall(r"\d+", str(thing).replace("^2", "²")) == re.findall(r"\d+", text)
     assert "delta2" in str(shown[0]) and "2 -> 2" in str(shown[0])
+
+
+DELTA_1_IN_ASCII = """\
+delta1       (W2^T delta2) * sigma'(u1)
+             (0.4*0.138499 + 0.5*(-0.0380982))*0.241301     0.00877135
+             (0.45*0.138499 + 0.55*(-0.0380982))*0.240613   0.00995425
+dl/dW1       delta1 z0^T                                    0.000438568  0.000877135
+                                                            0.000497713  0.000995425
+"""
+DELTA_1_IN_40_COLUMNS = """\
+dl/dW1       delta1 z0^T
+             0.000438568  0.000877135
+             0.000497713  0.000995425
+"""
+GRADIENTS_IN_ASCII = """name           operation   value    gradient
+--------------------------------------------
+               sum         54       1
+               multiply     4   9   1  1
+                           16  25   1  1
+sigmadelta^T               2  3     4   6
+                           4  5     8  10"""
+WALK_IN_ASCII = """sigmadelta^T
+  from %1 (multiply):  2  3
+                       4  5
+  from %1 (multiply):  2  3
+                       4  5
+  sum:  4   6
+        8  10"""
+
+
+def test_columns_in_ascii_are_columns(monkeypatch):
+    """delta1 is wider than δ1, and the numbers of a matrix still stand below one another."""
+    explanation = step(letters="cs3780")
+    w = cr.Parameter([[2.0, 3.0], [4.0, 5.0]], name="σδᵀ")
+    loss = (w * w).sum()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert str(cr.backprop(loss)) == GRADIENTS_IN_ASCII
+    assert str(cr.walk(loss)).endswith(WALK_IN_ASCII)
+    assert DELTA_1_IN_ASCII in explanation.to_text(width=100)
+    assert DELTA_1_IN_40_COLUMNS in explanation.to_text(width=40)
+
+
+@pytest.mark.parametrize("encoding", ["no-such-encoding", None])
+def test_a_stream_without_a_known_encoding_is_printed_to(monkeypatch, encoding):
+    class Stream(io.StringIO):
+        pass
+
+    Stream.encoding = encoding
+    monkeypatch.setattr(sys, "stdout", Stream())
+    assert str(cr.summary(mazur(), (2,))).isascii() == (encoding is not None)

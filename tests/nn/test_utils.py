@@ -148,6 +148,27 @@ def test_a_model_in_place_of_its_parameters(given):
             take()
 
 
+@pytest.mark.parametrize("given", [np.ones((2, 2)), "abc", [1.0], [np.ones(2)]])
+def test_what_is_no_tensors(given):
+    for take in (nn.utils.get_total_norm, nn.utils.parameters_to_vector):
+        with pytest.raises(TypeError, match=r"Tensors, such as model\.parameters\(\), got "):
+            take(given)
+
+
+def test_a_parameter_list_is_a_list_of_parameters():
+    parameters, tensors = both()
+    ours, theirs = nn.ParameterList(parameters), torch.nn.ParameterList(tensors)
+    for utils, given in ((nn.utils, ours), (torch.nn.utils, theirs)):
+        vector = utils.parameters_to_vector(given)
+        utils.vector_to_parameters(vector * 2.0, given)
+        utils.clip_grad_norm_(given, 3.0)
+        utils.clip_grad_value_(given, 0.5)
+    optim.SGD(ours, 0.1).step()
+    torch.optim.SGD(theirs, 0.1).step()
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-6)
+
+
 def test_vectors_are_pytorchs():
     ours, theirs = both()
     vector = nn.utils.parameters_to_vector(ours)

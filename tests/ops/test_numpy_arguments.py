@@ -363,6 +363,11 @@ COUNTS = {
     "one_hot: the number of classes": lambda n: cr.one_hot([1, 0], n),
     "rot90: k": lambda n: cr.rot90(X, n),
     "tensordot: axes": lambda n: cr.tensordot(X, X, n),
+    "tri: n": lambda n: cr.tri(n),
+    "tri: m": lambda n: cr.tri(2, n),
+    "tri: k": lambda n: cr.tri(2, k=n),
+    "tril: k": lambda n: cr.tril(X, n),
+    "triu: k": lambda n: cr.triu(X, n),
 }
 
 
@@ -381,8 +386,12 @@ def test_counts_are_whole_numbers(name):
 def test_shapes_and_axes_that_are_one_number():
     np.testing.assert_array_equal(cr.broadcast_to(3.0, 2).numpy(), np.broadcast_to(3.0, 2))
     assert cr.tensor(1.0).broadcast_to([2, 3]).shape == (2, 3)
-    with pytest.raises(TypeError, match=r"broadcast_to: a shape is whole numbers, .* got 1\.5"):
-        cr.broadcast_to(3.0, 1.5)
+    for shape in (1.5, (1.5,), [1.5]):
+        with pytest.raises(TypeError, match=r"broadcast_to: a shape is whole numbers, .* got 1\.5"):
+            cr.broadcast_to(3.0, shape)
+    with pytest.raises(cr.ShapeError, match="broadcast_to: a shape has no negative lengths"):
+        cr.broadcast_to(cr.ones(2, 2), (-1, 2, 2))
+    assert cr.broadcast_to(cr.ones(2, 2), (True, 2, 2)).shape == cr.ones(True, 2, 2).shape
     with pytest.raises(cr.ShapeError, match="matrix_norm takes two axes, not 0"):
         cr.linalg.matrix_norm(X, axis=0)
     with pytest.raises(ValueError, match="eye: n is at least 0, got -1"):

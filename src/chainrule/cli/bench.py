@@ -120,7 +120,7 @@ def measure(
 def _work(
     connection: Connection, name: str, sizes: Sequence[int], batch: int, threads: int
 ) -> None:
-    """Train and send the seconds per step at each request, until the connection closes."""
+    """Train and send the seconds per step at each request, until it is terminated."""
     import numpy as np
 
     # A terminal's Ctrl-C goes to all processes: the one that began this one ends it.

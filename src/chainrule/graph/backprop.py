@@ -9,19 +9,25 @@ chain of any length works without recursion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.compiled_results import COMPILED, is_compiled, without_graph
 from chainrule.graph.context import Recorder, local
 from chainrule.graph.grad_table import GradTable, gradients_of_states, summed
-from chainrule.graph.keywords import both_names
+from chainrule.graph.keywords import Keywords, both_names
 from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import JointRule, Operation, operations
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Outputs: TypeAlias = Tensor | Sequence[Tensor]
+Tensors: TypeAlias = Sequence[Tensor] | Iterator[Tensor]
 
 Edge = tuple[Tensor, int]
 """(consumer, index): the edge from `consumer.inputs[index]` to `consumer`."""
@@ -406,21 +412,19 @@ def _check_gradients_go_to_state(leaves: list[Tensor], capture: Recorder) -> Non
 
 
 @overload
-def grad(
-    z: Tensor | Sequence[Tensor], inputs: Tensor, grad_output: Any = None, **_: Any
-) -> Tensor: ...
+def grad(z: Outputs, inputs: Tensor, grad_output: Any = None, **_: Unpack[Keywords]) -> Tensor: ...
 @overload
 def grad(
-    z: Tensor | Sequence[Tensor], inputs: Sequence[Tensor], grad_output: Any = None, **_: Any
+    z: Outputs, inputs: Tensors, grad_output: Any = None, **_: Unpack[Keywords]
 ) -> list[Tensor]: ...
 @overload
 def grad(
-    z: Tensor | Sequence[Tensor], inputs: Mapping[str, Tensor], grad_output: Any = None, **_: Any
+    z: Outputs, inputs: Mapping[str, Tensor], grad_output: Any = None, **_: Unpack[Keywords]
 ) -> dict[str, Tensor]: ...
-@both_names(outputs="z", grad_outputs="grad_output")  # type: ignore[misc]  # of `**_`
+@both_names(outputs="z", grad_outputs="grad_output")  # type: ignore[misc]  # of grad_outputs
 def grad(
-    z: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
+    z: Outputs,
+    inputs: Tensor | Tensors | Mapping[str, Tensor],
     grad_output: TensorLike | None = None,
     retain_graph: bool | None = None,
     create_graph: bool | None = None,
@@ -431,9 +435,8 @@ def grad(
     The gradient is part of the graph and can be differentiated again.
 
     Args:
-        z: a scalar, or a Tensor of any shape together with `grad_output`; or a sequence of such,
-            whose gradients are added up.
-        inputs: a Tensor, a sequence or a dict of Tensors; the gradient with respect to one that
+        z: a scalar, or a Tensor of any shape with `grad_output`; or several; gradients add up.
+        inputs: a Tensor, several or a dict of Tensors; the gradient with respect to one that
             `z` does not depend on is zeros.
         grad_output: the gradient of a final result with respect to `z`; of several a sequence.
         retain_graph, create_graph, allow_unused: mean nothing: graphs stay, a gradient is a graph,

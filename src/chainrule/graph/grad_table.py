@@ -108,7 +108,7 @@ class GradTable(dict[Tensor, Tensor]):
         if not self:
             return "GradTable without gradients"
         rows = [("name", "operation", "value", "gradient"), *self._rows()]
-        cells = [[cell.split("\n") for cell in row] for row in rows]
+        cells = [[encodable(cell).split("\n") for cell in row] for row in rows]
         widths = [max(len(line) for row in cells for line in row[i]) for i in range(4)]
         lines = []
         for number, row in enumerate(cells):
@@ -117,8 +117,8 @@ class GradTable(dict[Tensor, Tensor]):
                 padded = "   ".join(t.ljust(w) for t, w in zip(texts, widths, strict=True))
                 lines.append(padded.rstrip())
             if number == 0:
-                lines.append("─" * (sum(widths) + 9))
-        return encodable("\n".join(lines))
+                lines.append(encodable("─") * (sum(widths) + 9))
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         columns = ["name", "operation", "value", "gradient"]

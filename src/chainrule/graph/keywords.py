@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import FunctionType
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypedDict, TypeVar, cast
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,6 +35,15 @@ NOT_TAKEN = {
 }
 """Arguments of NumPy's and PyTorch's functions that a function has not: the default, which changes
 nothing, and what to do instead."""
+
+
+class Keywords(TypedDict, total=False):
+    """What `grad` takes by PyTorch's names alone, for type checkers."""
+
+    grad_outputs: Any
+    retain_graph: bool | None
+    create_graph: bool | None
+    allow_unused: bool | None
 
 
 def both_names(**more: str) -> Callable[[Function], Function]:

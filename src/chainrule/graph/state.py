@@ -431,6 +431,13 @@ def forget_gradients(parameters: Iterable[Parameter], set_to_none: bool) -> None
         parameter.grad = None if set_to_none else parameter._zero_of_gradient()
 
 
+def is_model(given: Any) -> bool:
+    """Whether it is a model, and no module that lists Tensors, as a `ParameterList`."""
+    if not callable(getattr(given, "parameters", None)):
+        return False
+    return not isinstance(given, Iterable) or not all(isinstance(part, Tensor) for part in given)
+
+
 def distinct_parameters(
     given: Any, purpose: str, known: Iterable[Parameter] = ()
 ) -> list[Parameter]:
@@ -445,8 +452,8 @@ def distinct_parameters(
         TypeError: if `given` is no iterable of Parameters.
         ValueError: if there are none, or if one comes twice.
     """
-    is_model = callable(getattr(given, "parameters", None))
-    if isinstance(given, (Tensor, Mapping, str)) or not isinstance(given, Iterable) or is_model:
+    no_list = isinstance(given, (Tensor, Mapping, str)) or not isinstance(given, Iterable)
+    if no_list or is_model(given):
         raise TypeError(
             f"{purpose}: an iterable of them, such as model.parameters(), not "
             f"{type(given).__name__}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from chainrule.inspect.letters import SIGNS, in_latex
 from chainrule.inspect.sections import Row, Section, Sections, Shown, Update
+from chainrule.markup import encodable
 
 _PARTS = {"forward": "Forward", "loss": "Loss", "backward": "Backward", "update": "Update"}
 
@@ -35,15 +36,15 @@ class Tables:
         from rich.text import Text
 
         trace, before = self.sections.trace, None
-        yield Text(trace["title"], style="bold")
-        yield Text(self.sections.head())
+        yield Text(encodable(trace["title"]), style="bold")
+        yield Text(encodable(self.sections.head()))
         for section in self.sections:
             yield Text()
             if section.part != before and section.part in ("forward", "backward"):
                 yield Text(_PARTS[section.part].upper(), style="bold")
                 yield Text()
             before = section.part
-            yield Text(section.title, style="bold")
+            yield Text(encodable(section.title), style="bold")
             yield _rich_table(section, options.max_width)
 
 
@@ -61,19 +62,23 @@ def _rich_table(section: Section, width: int) -> Any:
     if section.updates:
         headings = ["", "old", "gradient", "new"]
         rows = [[[pretty(u[0][0])], *(shown.lines() for shown in u[1:])] for u in section.updates]
+    rows = _encodable(rows)
     if _width([[[h] for h in headings], *rows]) > width:
-        names = [pretty(row.name[0]) for row in section.rows]
-        names += [pretty(update[0][0]) for update in section.updates]
+        names = [line for cells in rows for line in cells[0]]
         most = width - max(map(len, names), default=0) - _GAP
         headings = ["", "formula, then value" if section.rows else "old, gradient, new"]
         rows = [_stacked(row, most) for row in section.rows]
-        rows += [_stacked_update(update, most) for update in section.updates]
+        rows = _encodable(rows + [_stacked_update(update, most) for update in section.updates])
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold", style="" if heading else "bold")
     for cells in rows:
         table.add_row(*(Text("\n".join(lines)) for lines in cells))
     return table
+
+
+def _encodable(rows: list[list[list[str]]]) -> list[list[list[str]]]:
+    return [[[encodable(line) for line in lines] for lines in cells] for cells in rows]
 
 
 def _width(rows: list[list[list[str]]]) -> int:

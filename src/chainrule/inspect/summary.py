@@ -20,7 +20,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import grad, with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.markup import printed, size_text
+from chainrule.markup import encodable, printed, size_text
 from chainrule.nn import arguments
 from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.interception import intercepted
@@ -97,7 +97,8 @@ class Summary(NamedTuple):
         for row in self.layers:
             shape = "" if row.output_shape is None else " × ".join(map(str, row.output_shape))
             counts = (row.parameters, row.edges, row.forward_flops, row.backward_flops)
-            table.add_row(row.path, row.layer, shape or "-", *map(_count, counts))
+            named = map(encodable, (row.path, row.layer, shape or "-"))
+            table.add_row(*named, *map(_count, counts))
         frozen = self.parameters - self.trainable_parameters
         notes = [
             f"input {_shapes_text(self.input_shape)}, {_count(self.nodes)} neurons; "
@@ -107,7 +108,7 @@ class Summary(NamedTuple):
         ]
         if frozen:
             notes.append(f"{frozen:,} parameters are frozen")
-        return Group(table, Text(), *map(Text, notes))
+        return Group(table, Text(), *(Text(encodable(note)) for note in notes))
 
     def __str__(self) -> str:
         return printed(self)

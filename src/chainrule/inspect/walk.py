@@ -61,7 +61,7 @@ class Visit(NamedTuple):
         arrays = [self.gradient, *(a for part in self.parts for a in (part.above, part.value))]
         if all(array is not None and array.size == 1 for array in arrays):
             return encodable(f"{label}: {self._line()}")
-        lines = [label]
+        lines = [encodable(label)]
         for part in self.parts:
             source = f"from {part.consumer} ({part.operation})"
             lines += _block(source, part.value)
@@ -216,5 +216,5 @@ def _block(source: str, array: Array | None) -> list[str]:
     """Lines of a source and its numbers beside it."""
     text = "a large array" if array is None else as_text(array)
     first, *rest = text.split("\n")
-    head = f"  {source}:  "
+    head = encodable(f"  {source}:  ")
     return [head + first, *(" " * len(head) + line for line in rest)]

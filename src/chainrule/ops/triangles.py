@@ -73,7 +73,9 @@ def tri(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None
                 [1., 1.]])
     """
     plain("tri", (n, m, k))
-    return Tensor(np.tri(n, m, k, as_dtype(dtype)))
+    rows, k = checks.integer("tri: n", n, 0), checks.integer("tri: k", k)
+    columns = rows if m is None else checks.integer("tri: m", m, 0)
+    return Tensor(np.tri(rows, columns, k, as_dtype(dtype)))
 
 
 @both_names(diagonal="k", m="x")
@@ -114,13 +116,14 @@ def triu(x: TensorLike, k: int = 0) -> Tensor:
                 [0., 0.]])
     """
     x = as_tensor(x)
-    below = _below("triu", x, k - 1)
+    below = _below("triu", x, k, -1)
     return where(below, np.zeros((), x.dtype), x)
 
 
-def _below(name: str, x: Tensor, k: int) -> Array:
-    """Whether an element of the last two axes lies on the diagonal k or below it."""
+def _below(name: str, x: Tensor, k: int, shift: int = 0) -> Array:
+    """Whether an element of the last two axes lies on the diagonal k + shift or below it."""
     if not x.ndim:
         raise ShapeError(f"{name} takes a matrix, stacks of these or a vector, not a number")
     rows, columns = x.shape[-2:] if x.ndim > 1 else x.shape * 2
-    return np.tri(rows, columns, plain(name, k), dtype=bool)
+    diagonal = checks.integer(f"{name}: k", plain(name, k))
+    return np.tri(rows, columns, diagonal + shift, dtype=bool)

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.context import local
-from chainrule.graph.state import Parameter, distinct_parameters
+from chainrule.graph.state import Parameter, distinct_parameters, is_model
 from chainrule.graph.tensor import Tensor
 
 
@@ -71,9 +71,8 @@ def as_groups(params: Any) -> list[Mapping[str, Any]]:
         TypeError: for what is no iterable of either.
         ValueError: if there is nothing in it.
     """
-    is_model = hasattr(params, "parameters")
     no_list = isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable)
-    if is_model or no_list:
+    if no_list or is_model(params):
         kind = checks.described(params) if isinstance(params, type) else type(params).__name__
         raise TypeError(
             f"params are an iterable of Parameters or of groups, not {kind}: "
@@ -102,7 +101,7 @@ def as_parameters(given: Any, known: Iterable[Parameter]) -> list[Parameter]:
         given = [given]
     elif isinstance(given, Iterable) and not isinstance(given, (str, Mapping)):
         _check_order(given)
-        if not callable(getattr(given, "parameters", None)):
+        if not is_model(given):
             given = _without_names(list(given))
     return distinct_parameters(given, "an optimiser trains Parameters", known)
 

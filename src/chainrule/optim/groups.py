@@ -16,8 +16,8 @@ from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.optim.hyperparameters import LIBRARY_NAMES, Declaration
 
-ParamsT: TypeAlias = Iterable[Parameter | Mapping[str, Any]]
-"""An optimiser's first argument: Parameters, or groups of them; PyTorch's name."""
+ParamsT: TypeAlias = Iterable[Parameter | Mapping[str, Any] | tuple[str, Parameter]]
+"""An optimiser's first argument: Parameters, with names or without, or groups; PyTorch's name."""
 
 USE_ADD = (
     "an optimiser's parameters and groups stay as they are; add some with add_param_group, which "

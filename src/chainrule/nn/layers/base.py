@@ -14,8 +14,8 @@ from chainrule.nn.module import Module
 _NOT_IN_ATTRIBUTES = ("inplace", "device", "_weight", "_freeze")
 
 MaybeParameter: TypeAlias = Parameter | Any
-"""A Parameter, or None where a layer is made without it. To a type checker it is a Parameter, as in
-PyTorch, so that `nn.init.zeros_(layer.bias)` needs no question before."""
+"""A Parameter, or None where a layer is made without it. A type checker sees `Parameter | Any`, not
+None, so that `nn.init.zeros_(layer.bias)` needs no question before, as in PyTorch."""
 
 
 class Layer(Module):

@@ -15,7 +15,7 @@ from chainrule import checks
 from chainrule.errors import NonFiniteError, SymbolicError
 from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn.utils.vectors import no_tensors, several
+from chainrule.nn.utils.vectors import several
 from chainrule.ops import maximum, minimum, where
 from chainrule.ops.norms import total_norm as norm_of
 
@@ -197,8 +197,4 @@ def clip_grad_value_(
 
 
 def _with_gradients(parameters: Parameters) -> list[Tensor]:
-    found = several(parameters)
-    for parameter in found:
-        if not isinstance(parameter, Tensor):
-            raise no_tensors(parameter)
-    return [parameter for parameter in found if parameter.grad is not None]
+    return [parameter for parameter in several(parameters) if parameter.grad is not None]

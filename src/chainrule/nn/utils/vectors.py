@@ -6,25 +6,27 @@ import math
 from collections.abc import Iterable, Mapping
 
 from chainrule.errors import ShapeError
-from chainrule.graph.state import Parameter, distinct_parameters
+from chainrule.graph.state import Parameter, distinct_parameters, is_model
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.joining import concatenate
-
-
-def no_tensors(given: object) -> TypeError:
-    """The error for what is given in place of Tensors, such as a model."""
-    kind = type(given).__name__
-    return TypeError(f"parameters are Tensors, such as model.parameters(), got {kind}")
 
 
 def several(given: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """One Tensor, or several, as a list; a TypeError for what is neither, such as a model."""
     if isinstance(given, Tensor):
         return [given]
-    is_model = callable(getattr(given, "parameters", None))
-    if isinstance(given, Mapping) or not isinstance(given, Iterable) or is_model:
-        raise no_tensors(given)
-    return list(given)
+    if isinstance(given, Mapping) or not isinstance(given, Iterable) or is_model(given):
+        raise _no_tensors(given)
+    found = list(given)
+    for part in found:
+        if not isinstance(part, Tensor):
+            raise _no_tensors(part)
+    return found
+
+
+def _no_tensors(given: object) -> TypeError:
+    kind = type(given).__name__
+    return TypeError(f"parameters are Tensors, such as model.parameters(), got {kind}")
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -49,7 +51,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     found = several(parameters)
     if not found:
         raise ValueError("parameters_to_vector: there are no parameters")
-    return concatenate([as_tensor(parameter).reshape(-1) for parameter in found])
+    return concatenate([parameter.reshape(-1) for parameter in found])
 
 
 def vector_to_parameters(vec: TensorLike, parameters: Iterable[Parameter]) -> None:
