@@ -106,10 +106,16 @@ def check_unmasked(name: str, data: Any) -> None:
         if any(issubclass(kind, np.ndarray) for kind in kinds):
             for part in data:
                 check_unmasked(name, part)
-    elif isinstance(data, np.ndarray) and type(data) is not np.ndarray:
-        mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
-        if isinstance(mask, np.ndarray | np.bool_) and mask.any():
-            raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")
+    elif mask_of(data) is not None:
+        raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")
+
+
+def mask_of(data: Any) -> Any:
+    """The mask of a masked array of NumPy's; None where it masks nothing, and of anything else."""
+    if not isinstance(data, np.ndarray) or type(data) is np.ndarray:
+        return None
+    mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
+    return mask if isinstance(mask, np.ndarray | np.bool_) and mask.any() else None
 
 
 def _has_float64(data: Any) -> bool:

@@ -308,6 +308,10 @@ class NativeStep:
         self._core.undo_rows()
         self._copies.restore()
 
+    def scalar_values(self) -> list[float]:
+        """The values that the scalars have now."""
+        return [float(scalar.value) for scalar in self.scalars]  # type: ignore[arg-type]
+
     def bind(self, arrays: Iterable[Array]) -> None:
         """Take rows from these arrays, one for each input of the graph; a row is contiguous."""
         self._is_bound = True

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.dtypes import mask_of
 from chainrule.tables import (
     as_frame,
     as_series,
@@ -222,8 +223,8 @@ def check_dense(data: Any, name: str) -> None:
 def unmasked(values: Any) -> Any:
     """Values as an array; what a masked array hides is missing."""
     array = np.asarray(values)
-    mask = getattr(values, "mask", None) if isinstance(values, np.ndarray) else None
-    if mask is None or not np.any(mask):
+    mask = mask_of(values)
+    if mask is None:
         return array
     if array.dtype.kind in "fmM":
         missing = np.nan if array.dtype.kind == "f" else "NaT"

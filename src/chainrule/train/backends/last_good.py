@@ -43,7 +43,7 @@ class LastGood:
     def save(self, step: NativeStep) -> None:
         """Let the states as they are before a run of this plan be the last good ones."""
         block = step.block
-        self._scalars = [float(scalar.value) for scalar in step.scalars]  # type: ignore[arg-type]
+        self._scalars = step.scalar_values()
         assigned = {state for state, view in block.places if state.value is not view}
         if (
             step is not self._step

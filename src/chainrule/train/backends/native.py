@@ -123,7 +123,7 @@ class NativeBackend(Backend[NativeStep]):
         """The scalars in each step: the learning rates may change, the others stay."""
         if lrs is None:
             return None
-        scalars = np.tile([float(s.value) for s in step.scalars], (count, 1))  # type: ignore[arg-type]
+        scalars = np.tile(step.scalar_values(), (count, 1))
         for column, scalar in enumerate(step.scalars):
             if scalar in lrs[0]:
                 scalars[:, column] = [lr[scalar] for lr in lrs[:count]]
