@@ -21,6 +21,7 @@
 #include "plan/attention.h"
 #include "plan/moving_windows.h"
 #include "plan/spaces.h"
+#include "plan/sparse_products.h"
 #include "plan/table_products.h"
 
 namespace chainrule {

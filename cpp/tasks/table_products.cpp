@@ -2,20 +2,11 @@
 #include <optional>
 
 #include "tasks/building.h"
+#include "tasks/indices.h"
 #include "tasks/row_update.h"
 
 namespace chainrule {
 namespace {
-
-// Whether all of `count` indices count from the beginning of an axis to its end; without a branch
-// for each.
-bool are_places(const std::int64_t* indices, std::int64_t count, std::int64_t length) {
-  bool fits = true;
-  for (std::int64_t i = 0; i < count; ++i) {
-    fits &= static_cast<std::uint64_t>(indices[i]) < static_cast<std::uint64_t>(length);
-  }
-  return fits;
-}
 
 template <typename T>
 class Operand {

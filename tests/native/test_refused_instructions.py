@@ -48,6 +48,9 @@ ATTENTION = {"dtype": "float32", "form": FORM} | {
 TABLES = {"dtype": "float32", "groups": 2, "m": 2, "n": 3, "width": 4} | {
     **{"b_length": 6, "b": C, "out": (ARENA, 3072)}
 }
+SPARSE = {"dtype": "float32", "rows": 2, "entries": 3, "columns": 4, "outputs": 2} | {
+    **{"indices": A, "values": B}
+}
 VALID = {
     "program": {
         "dtype": "float32",
@@ -149,6 +152,8 @@ VALID = {
         "factor": (ARENA, 3072),
         "out": A,
     },
+    "sparse_matmul": SPARSE | {"weight": C, "out": (ARENA, 3072)},
+    "sparse_matmul_weight_grad": SPARSE | {"g": C, "out": (ARENA, 3072)},
     "random_uniform": {"dtype": "float32", "count": 4, "state": A, "out": B},
     "gather_batch": {"input": 0, "dtype": "float32", "rows": 4, "columns": 4, "out": A},
 }
@@ -355,6 +360,16 @@ def epilogue(loads, stores, rows=2, **changes):
         ("subtract_rows", {"x": (ARENA, 16)}, "it: its output overlaps an input"),
         ("subtract_rows", {"out": (ARENA, 3072)}, "it: its output overlaps an input"),
         ("subtract_rows", {"count": 600}, "it: values .* after its space"),
+        ("sparse_matmul", {"dtype": "int64"}, "it: sparse rows are float32 or float64, not int64"),
+        ("sparse_matmul", {"entries": -1}, "it: entries must not be negative"),
+        ("sparse_matmul", {"entries": 2**62}, "it: "),
+        ("sparse_matmul", {"columns": 2**40}, "it: weight .* after its space"),
+        ("sparse_matmul", {"out": A}, "it: its output overlaps an input"),
+        ("sparse_matmul", {"out": B}, "it: its output overlaps an input"),
+        ("sparse_matmul", {"out": C}, "it: its output overlaps an input"),
+        ("sparse_matmul_weight_grad", {"columns": 2**40}, "it: out .* after its space"),
+        ("sparse_matmul_weight_grad", {"rows": 2**40}, "it: indices .* after its space"),
+        ("sparse_matmul_weight_grad", {"out": C}, "it: its output overlaps an input"),
         ("gather_batch", {"input": 256}, "it: inputs are numbered 0 to 255"),
         ("gather_batch", {"rows": 0}, "it: a batch has at least one row"),
     ],

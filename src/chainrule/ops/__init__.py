@@ -39,6 +39,7 @@ from chainrule.ops.rounding import *  # noqa: F403
 from chainrule.ops.selection import *  # noqa: F403
 from chainrule.ops.shape import *  # noqa: F403
 from chainrule.ops.softmax import *  # noqa: F403
+from chainrule.ops.sparse import *  # noqa: F403
 from chainrule.ops.statistics import *  # noqa: F403
 from chainrule.ops.triangles import *  # noqa: F403
 from chainrule.ops.trigonometry import *  # noqa: F403

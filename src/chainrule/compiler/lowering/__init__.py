@@ -15,6 +15,7 @@ from chainrule.compiler.lowering import (  # noqa: F401
     pooling,
     products,
     reductions,
+    sparse,
     tables,
 )
 from chainrule.compiler.lowering.base import LOWERINGS
