@@ -11,17 +11,23 @@ from scipy import sparse
 from chainrule.data import Minibatches
 from chainrule.data.batches import IndexedBatches
 from chainrule.graph.tensor import Array
+from chainrule.sklearn.sparse_rows import has_short_rows
 
 _DENSE_BYTES = 1 << 28
 """A sparse matrix that takes at most this when dense is made dense as a whole: that is faster."""
 
 
-def dense_if_small(x: Any) -> Any:
-    """A matrix as an array in C order, or as a CSR matrix if it is sparse and large."""
+def as_rows(x: Any, *, keeps_short: bool = False) -> Any:
+    """A matrix as an array in C order, or as a CSR matrix if it is sparse and large.
+
+    With `keeps_short` a CSR matrix it is where it has short rows, too.
+    """
     if not sparse.issparse(x):
         return np.ascontiguousarray(x)
-    size = x.shape[0] * x.shape[1] * x.dtype.itemsize
-    return x.toarray(order="C") if size <= _DENSE_BYTES else x.tocsr()
+    is_large = x.shape[0] * x.shape[1] * x.dtype.itemsize > _DENSE_BYTES
+    if is_large or (keeps_short and has_short_rows(x)):
+        return x.tocsr()
+    return x.toarray(order="C")
 
 
 def dense_parts(rows: Any, most: int) -> Iterator[Array]:
@@ -39,7 +45,8 @@ class DenseBatches(Minibatches):
     """Minibatches of arrays in an order that a function draws for every pass.
 
     Args:
-        x, y: the arrays.
+        x: the inputs, an array or `entries`.
+        y: the targets.
         weights: of the rows, or None.
         size: rows in a batch.
         order: () -> the row numbers of the next pass.
@@ -51,7 +58,7 @@ class DenseBatches(Minibatches):
     """
 
     def __init__(
-        self, x: Array, y: Array, weights: Array | None, size: int, order: Callable[[], Array]
+        self, x: Any, y: Array, weights: Array | None, size: int, order: Callable[[], Array]
     ) -> None:
         super().__init__(x, y, size, shuffle=False, seed=0, epoch=None, drop_last=False)
         self.parts = (x, y) if weights is None else (x, y, weights)

@@ -16,6 +16,7 @@ from chainrule.graph.backprop import backprop
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Module
 from chainrule.sklearn.objective import Objective
+from chainrule.sklearn.sparse_rows import as_taken_by
 
 _ROWS = 512
 """Rows of which loss and gradient are computed at a time: what that needs stays in the cache."""
@@ -41,8 +42,10 @@ class FullObjective:
             raise ValueError(f"training {fault}")
         self._model = model
         self._objective = objective
-        self._arrays = (x, y) if weights is None else (x, y, weights)
-        self._rows = int(x.shape[0])
+        x = as_taken_by(model, x)
+        self._inputs = x if isinstance(x, tuple) else (x,)
+        self._others = (y,) if weights is None else (y, weights)
+        self._rows = len(y)
         self._total = float(self._rows if weights is None else weights.sum())
         self._parameters = list(model.parameters())
         size = min(_ROWS, self._rows) if objective.adds_up else self._rows
@@ -57,7 +60,7 @@ class FullObjective:
         self.assign(vector)
         totals: list[Array] = []
         for arrays, number in self._parts():
-            rows, step = len(arrays[1]), self._steps[number]
+            rows, step = len(arrays[-1]), self._steps[number]
             step.bind(arrays)
             run = step.run(in_order(rows), 0, rows // self._sizes[number], totals=totals)
             step.release()
@@ -70,27 +73,29 @@ class FullObjective:
 
     def _parts(self) -> Iterator[tuple[list[Any], int]]:
         """Arrays, and the number of the step for them: full batches at first, then the rest."""
-        x, *others = self._arrays
         size = self._sizes[0]
         full = self._rows - self._rows % size
-        ends = range(size, full + 1, size) if sparse.issparse(x) else [full]
+        is_sparse = sparse.issparse(self._inputs[0])
+        ends = range(size, full + 1, size) if is_sparse else [full]
         start = 0
         for end in [*ends, *([self._rows] if full < self._rows else [])]:
-            part = x[start:end]
-            dense = part.toarray() if sparse.issparse(x) else part
-            yield [dense, *[a[start:end] for a in others]], int(start == full)
+            inputs = [x[start:end].toarray() if is_sparse else x[start:end] for x in self._inputs]
+            yield [*inputs, *[a[start:end] for a in self._others]], int(start == full)
             start = end
 
     def _captured(self, rows: int) -> CapturedGraph:
         dtype = self._parameters[0].dtype
         given = [
             placeholder((rows, *a.shape[1:]), dtype if a.dtype.kind == "f" else a.dtype)
-            for a in self._arrays
+            for a in (*self._inputs, *self._others)
         ]
+        count = len(self._inputs)
 
-        def compute(x: Tensor, y: Tensor, *weights: Tensor) -> tuple[Tensor, list[Tensor]]:
+        def compute(*tensors: Tensor) -> tuple[Tensor, list[Tensor]]:
+            output = self._model(*tensors[:count])
+            y, *weights = tensors[count:]
             named = {"sample_weight": weights[0]} if weights else {}
-            loss = self._objective.loss(self._model(x), y, **named) * (rows / self._total)
+            loss = self._objective.loss(output, y, **named) * (rows / self._total)
             table = backprop(loss, self._parameters)
             return loss, [table[p.node()] for p in self._parameters]
 

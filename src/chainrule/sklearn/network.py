@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from inspect import signature
 from typing import Any
 
@@ -15,6 +15,7 @@ from chainrule import checks, nn
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops.random import Generator, use_generator
+from chainrule.sklearn.sparse_rows import OnEntries, begins_linearly, has_short_rows
 
 _SCIKIT_LEARN = {"logistic": "sigmoid", "identity": ""}
 """Names of scikit-learn for activations, and ours; of none for the identity."""
@@ -174,6 +175,15 @@ class Network:
         if output is not None:
             last = part(hidden, output, make=partial(make_activation, output, dtype))
         self.model = nn.Sequential(*modules, *([] if last is None else [last]))
+
+    @cached_property
+    def _on_entries(self) -> OnEntries:
+        return OnEntries(self.model)
+
+    def form_for(self, x: Any) -> nn.Module:
+        """The model as it is trained on rows: if they are short, by their entries."""
+        fits = has_short_rows(x) and begins_linearly(self.model)
+        return self._on_entries if fits else self.model
 
     def initialize(self, random_state: np.random.RandomState, dtype: DTypeLike) -> None:
         """Draw all weights and biases: uniform in +-sqrt(6 / (fan in + fan out)).

@@ -13,8 +13,10 @@ from chainrule.data.batches import Batches, in_few_sizes
 from chainrule.execute.native import joined
 from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Array, as_tensor
-from chainrule.nn import Linear, Module
-from chainrule.sklearn.batches import dense_if_small, dense_parts
+from chainrule.nn import Module
+from chainrule.sklearn.batches import as_rows, dense_parts
+from chainrule.sklearn.sparse_rows import begins_linearly
+from chainrule.train import Trainer
 from chainrule.train.backends import Backend, make_backend
 from chainrule.train.training_step import Loss, StepGraphs
 
@@ -33,6 +35,13 @@ def predicting_backend(model: Module, loss: Loss) -> Backend[Any]:
     return make_backend(None, StepGraphs(model, loss))
 
 
+def trained_backend(trainer: Trainer, model: Module) -> Backend[Any]:
+    """A backend for a network that a trainer trains, in this form or another."""
+    if trainer.model is model:
+        return trainer.backend
+    return predicting_backend(model, trainer.graphs.loss)
+
+
 class Outputs:
     """The outputs of a network for the same rows, as often as its weights change.
 
@@ -43,8 +52,8 @@ class Outputs:
 
     def __init__(self, backend: Backend[Any], x: Any) -> None:
         self._backend = backend
-        self._few = _is_of_few(x) and _begins_linearly(backend.graphs.model)
-        rows = x.tocsr() if self._few else dense_if_small(x)
+        self._few = _is_of_few(x) and begins_linearly(backend.graphs.model)
+        rows = x.tocsr() if self._few else as_rows(x)
         is_sparse = sparse.issparse(rows)
         self._sparse = rows if is_sparse else None
         self._batches = [] if is_sparse else _batches(backend, rows)
@@ -73,11 +82,6 @@ class Outputs:
 def _is_of_few(x: Any) -> bool:
     """Whether a matrix is sparse, and has so few numbers that to go through them is fastest."""
     return sparse.issparse(x) and _SPARSE * x.nnz <= x.shape[0] * x.shape[1]
-
-
-def _begins_linearly(model: Any) -> bool:
-    """Whether the first layer of a Sequential is a Linear, and neither has hooks."""
-    return type(model[0]) is Linear and model[0]._hooks is None and model._hooks is None
 
 
 def _outputs_of_few(model: Any, rows: Any) -> Array:

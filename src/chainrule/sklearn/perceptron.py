@@ -20,16 +20,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
 from chainrule.sklearn.base import check_present, has_held_out, seed_from, weights_of_rows
-from chainrule.sklearn.batches import DenseBatches, dense_if_small, make_batches, orders
+from chainrule.sklearn.batches import DenseBatches, as_rows, make_batches, orders
 from chainrule.sklearn.epochs import fit_epochs, needs_fit, train_epochs
 from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
 from chainrule.sklearn.network import ACTIVATIONS, Network, widths_of
 from chainrule.sklearn.objective import Objective, target_fault
-from chainrule.sklearn.outputs import Outputs, predicting_backend
+from chainrule.sklearn.outputs import Outputs, predicting_backend, trained_backend
 from chainrule.sklearn.predictions import PerceptronPredictions
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.sklearn.solvers import SOLVERS, make_optimizer
+from chainrule.sklearn.sparse_rows import as_taken_by
 from chainrule.sklearn.training import (
     StoppingRule,
     Validation,
@@ -161,7 +162,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         check_present(y)
         X, y = self._validate_input(X, y, incremental, reset=first)
         weights = weights_of_rows(X, y, sample_weight, self._class_weight(), dtype=X.dtype)
-        X = self._filled(dense_if_small(X), reset=first)
+        X = self._filled(as_rows(X, keeps_short=not self.residual), reset=first)
         validation = self._given_validation(*held_out, X.dtype)
         self._random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._outputs_of(y)
@@ -291,9 +292,9 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _fit_lbfgs(self, X: Any, y: Array, weights: Array | None, task: FitTask | None) -> None:
         self._note_loss()
-        model, objective = self._network.model, self._objective(self._network)
-        targets = self._targets(y, self._network.layers[0].weight.dtype)
-        full = FullObjective(model, objective, X, targets, weights)
+        network, objective = self._network, self._objective(self._network)
+        targets = self._targets(y, network.layers[0].weight.dtype)
+        full = FullObjective(network.form_for(X), objective, X, targets, weights)
 
         def after_iteration(intermediate_result: Any) -> None:
             if self.verbose:
@@ -310,7 +311,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
         self.loss_ = found.fun
         self._kept_epoch = self.n_iter_
-        self._backend = predicting_backend(model, objective)
+        self._backend = predicting_backend(network.model, objective)
         if hasattr(self, "_trainer"):
             del self._trainer, self._optimizer
 
@@ -323,7 +324,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         task: FitTask | None,
         incremental: bool,
     ) -> None:
-        model = self._network.model
+        model = self._network.form_for(X)
         self._begin_training(model, goes_on=incremental and hasattr(self, "_optimizer"))
         trainer = self._trainer
         if self.early_stopping and validation is None:
@@ -340,7 +341,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         while self.normalization == "batch" and size > 1 and rows % size == 1:
             size += 1  # one row has no variance
         order = orders(rows, self.shuffle, self._random_state)
-        batches = make_batches(X, self._targets(y, X.dtype), weights, size, order)
+        inputs = as_taken_by(model, X)
+        batches = make_batches(inputs, self._targets(y, X.dtype), weights, size, order)
         self.n_iter_ = 0
         rule = StoppingRule(self, rows, validation, once=incremental)
         epochs = 1 if incremental else int(self.max_iter)
@@ -360,7 +362,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             warnings.warn("Training interrupted by user.", stacklevel=2)
         self._kept_epoch = len(self.loss_curve_)
         if self.early_stopping and not (incremental and rule.goes_on):
-            restore(model, self._best)
+            restore(self._network.model, self._best)
             self._kept_epoch = self._best_epoch
 
     def _begin_training(self, model: Module, *, goes_on: bool) -> None:
@@ -388,7 +390,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             clip_value=self.clip_value,
             seed=seed,
         )
-        self._backend = self._trainer.backend
+        self._backend = trained_backend(self._trainer, self._network.model)
 
     def _held_out(
         self, X: Any, y: Array, weights: Array | None
@@ -427,7 +429,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             y = column_or_1d(y, warn=True)
         self._check_held_out(y)
         weights = weights_of_rows(X, y, weights, dtype=X.dtype, name="sample_weight_val")
-        return self._validation(self._filled(dense_if_small(X), reset=False), y, weights)
+        X = self._filled(as_rows(X, keeps_short=not self.residual), reset=False)
+        return self._validation(X, y, weights)
 
     def _data_options(self, dtype: Any = (np.float64, np.float32)) -> dict[str, Any]:
         """How rows with targets are checked."""
@@ -473,7 +476,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             return X
         if reset or not hasattr(self, "imputer_"):
             self.imputer_ = SimpleImputer(add_indicator=True, keep_empty_features=True).fit(X)
-        return dense_if_small(self.imputer_.transform(X))
+        return as_rows(self.imputer_.transform(X))
 
     def _to_predictions(self) -> PerceptronPredictions:
         return PerceptronPredictions(self)

@@ -99,7 +99,7 @@ class StoppingRule(Callback):
     def _validate(self, trainer: Trainer, validation: Validation, record: dict[str, float]) -> None:
         estimator = self.estimator
         if self._outputs is None:
-            self._outputs = Outputs(trainer.backend, validation.x)
+            self._outputs = Outputs(estimator._backend, validation.x)
         output = self._outputs.compute()
         if self._loss is None:
             objective: Any = trainer.graphs.loss

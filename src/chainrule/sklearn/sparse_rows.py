@@ -1,0 +1,72 @@
+"""Sparse rows as the numbers that they hold, and a network that takes them so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from chainrule import nn
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.ops.sparse import sparse_matmul
+
+_BYTES = 240
+"""A dense product goes through so much of a row while a sparse one does with one number."""
+
+_ENTRIES = 16
+"""Rows are given a multiple of so many entries, so that data of about one kind share plans."""
+
+
+def has_short_rows(x: Any) -> bool:
+    """Whether a matrix is sparse, and no row holds more numbers than a sparse product is for."""
+    if not sparse.issparse(x):
+        return False
+    return _BYTES * _most_entries(x.tocsr()) <= x.shape[1] * x.dtype.itemsize
+
+
+def _most_entries(x: Any) -> int:
+    """How many numbers the longest row of a CSR matrix holds."""
+    return int(np.diff(x.indptr).max(initial=0))
+
+
+def entries(x: Any) -> tuple[Array, Array]:
+    """The columns and values of a CSR matrix, each of shape (rows, entries of the longest row).
+
+    Shorter rows are filled up with zeros in column 0.
+    """
+    most = -(-max(_most_entries(x), 1) // _ENTRIES) * _ENTRIES
+    is_held = np.arange(most) < np.diff(x.indptr)[:, None]
+    columns, values = np.zeros(is_held.shape, np.int32), np.zeros(is_held.shape, x.dtype)
+    columns[is_held], values[is_held] = x.indices, x.data
+    return columns, values
+
+
+def begins_linearly(model: Any) -> bool:
+    """Whether the first layer of a Sequential is a Linear, and neither has hooks."""
+    return type(model[0]) is nn.Linear and model[0]._hooks is None and model._hooks is None
+
+
+class OnEntries(nn.Module):
+    """A Sequential that begins with a Linear, on rows that are given by their entries.
+
+    Args:
+        model: the Sequential, whose layers and parameters it shares.
+    """
+
+    def __init__(self, model: nn.Sequential) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, columns: Tensor, values: Tensor) -> Tensor:
+        """The outputs for `entries`."""
+        first, *others = self.model
+        hidden = sparse_matmul.apply(columns, values, first.weight) + first.bias
+        for layer in others:
+            hidden = layer(hidden)
+        return hidden
+
+
+def as_taken_by(model: nn.Module, x: Any) -> Any:
+    """Rows as a model takes them."""
+    return entries(x) if isinstance(model, OnEntries) else x
