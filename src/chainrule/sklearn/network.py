@@ -119,7 +119,7 @@ class Network:
         model: the network.
         layers: the linear layers from input to output, without those of shortcuts.
         shortcuts: the linear layers of shortcuts.
-        made_of: what it was made of, besides widths and dtype; equal where it was made alike.
+        made_of: what it is made of, besides widths and dtype, as `made_of`.
     """
 
     def __init__(
@@ -135,10 +135,9 @@ class Network:
         before: Network | None = None,
     ) -> None:
         hidden = len(widths) - 2
-        self.activations = one_for_each("activation", activation, hidden)
-        self._drawn_for = [*self.activations, *(self.activations[-1:] or [activation])]
-        rates = one_for_each("dropout", dropout, hidden)
-        self.made_of = self.activations, normalization, rates, residual, output
+        self.made_of = made_of(hidden, activation, normalization, dropout, residual, output)
+        activations, _, rates, _, _ = self.made_of
+        self._drawn_for = [*activations, *(activations[-1:] or [activation])]
         self._parts: dict[tuple[Any, ...], Any] = {}
         known = {} if before is None else before._parts
 
@@ -150,7 +149,7 @@ class Network:
         self.shortcuts: list[nn.Linear] = []
         modules: list[nn.Module] = []
         with use_generator(Generator(0)):  # of what a user's module draws: no other draws change
-            for i, (given, rate) in enumerate(zip(self.activations, rates, strict=True)):
+            for i, (given, rate) in enumerate(zip(activations, rates, strict=True)):
                 width, wider = widths[i], widths[i + 1]
                 linear = partial(_linear, width, wider, dtype)
                 self.layers.append(part(i, "linear", make=linear))
@@ -231,6 +230,18 @@ class Network:
                     raise ValueError(f"{name} has shape {given.shape}, the layer {state.shape}")
                 if not np.array_equal(state.value, given):  # type: ignore[arg-type]
                     state.assign(given.astype(state.dtype))
+
+
+def made_of(
+    hidden: int, activation: Any, normalization: Any, dropout: Any, residual: Any, output: Any
+) -> tuple[Any, ...]:
+    """What tells networks of so many hidden layers apart; equal where they are made alike.
+
+    Raises:
+        ValueError: for a list of another length.
+    """
+    activations = one_for_each("activation", activation, hidden)
+    return activations, normalization, one_for_each("dropout", dropout, hidden), residual, output
 
 
 def bias_of(layer: nn.Linear) -> Parameter:

@@ -24,7 +24,7 @@ from chainrule.sklearn.batches import DenseBatches, as_rows, make_batches, order
 from chainrule.sklearn.epochs import fit_epochs, needs_fit, train_epochs
 from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
-from chainrule.sklearn.network import ACTIVATIONS, Network, widths_of
+from chainrule.sklearn.network import ACTIVATIONS, Network, made_of, widths_of
 from chainrule.sklearn.objective import Objective, target_fault
 from chainrule.sklearn.outputs import Outputs, predicting_backend, trained_backend
 from chainrule.sklearn.predictions import PerceptronPredictions
@@ -237,24 +237,24 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _as_set_now(self, network: Network) -> Network:
         """A network to go on with, where parameters of its layers were set anew with these."""
-        widths = [network.layers[0].in_features, *[n.out_features for n in network.layers]]
-        found = self._new_network(widths, network.layers[0].weight.dtype, network)
-        if found.made_of == network.made_of:
+        if made_of(len(network.layers) - 1, **self._parts()) == network.made_of:
             return network
         self._best = self.best_validation_score_ = None  # of the network before
-        return found
+        widths = [network.layers[0].in_features, *[n.out_features for n in network.layers]]
+        return self._new_network(widths, network.layers[0].weight.dtype, network)
 
     def _new_network(self, widths: list[int], dtype: Any, before: Network | None = None) -> Network:
-        return Network(
-            widths,
-            activation=self.activation,
-            normalization=self.normalization,
-            dropout=self.dropout,
-            residual=self.residual,
-            output=getattr(self, "output_activation", None),  # of a regressor
-            dtype=dtype,
-            before=before,
-        )
+        return Network(widths, **self._parts(), dtype=dtype, before=before)
+
+    def _parts(self) -> dict[str, Any]:
+        """What a network is made of, besides widths and dtype."""
+        return {
+            "activation": self.activation,
+            "normalization": self.normalization,
+            "dropout": self.dropout,
+            "residual": self.residual,
+            "output": getattr(self, "output_activation", None),  # of a regressor
+        }
 
     def _begin(self, layers: int) -> None:
         """The attributes as they are before the first epoch."""
