@@ -27,7 +27,7 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
 from chainrule.optim.groups import ParameterGroup
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import OWN_ATTRIBUTES, Optimizer
 from chainrule.train import outside
 from chainrule.train.iterators import is_iterator
 from chainrule.train.probes import Cells, Content, Items, Names, Probe, Slots, checksum
@@ -55,9 +55,6 @@ _REPLACED = ("_modules", "_computed")
 """The dicts of a module that change only where `changes.count` moves."""
 _SMALL = (*PLAIN, tuple, Tensor, Module, Optimizer, FunctionType, MethodType, type)
 """What attributes are always compared: other kinds may hold much data."""
-_OF_OPTIMIZERS = frozenset(
-    ("_declarations", "defaults", "param_groups", "params", "partition", "state", "_captured")
-)
 
 
 class Facts:
@@ -252,7 +249,7 @@ class Facts:
         self._note_code(type(optimizer).__module__)
         self.items.append(type(optimizer))
         self.identities.append(id(optimizer))
-        self.is_shareable &= vars(optimizer).keys() <= _OF_OPTIMIZERS
+        self.is_shareable &= vars(optimizer).keys() <= OWN_ATTRIBUTES
         groups = optimizer.param_groups
         kind = type(optimizer).__name__
         self._probe(Names(f"of {kind}", vars(optimizer), ("param_groups",), None))
@@ -271,7 +268,7 @@ class Facts:
             self._visit(state, "a parameter")
         if is_watched(type(optimizer).__module__):
             self._visit_class(type(optimizer))
-            own = [name for name in vars(optimizer) if name not in _OF_OPTIMIZERS]
+            own = [name for name in vars(optimizer) if name not in OWN_ATTRIBUTES]
             self._names(f"of {kind}", vars(optimizer), own)
 
     def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
