@@ -51,9 +51,6 @@ def to_array(data: Any, name: str) -> NDArray[Any]:
     """
     import narwhals.stable.v2 as nw
 
-    kind = _kind(data)
-    if kind == "lazy":
-        raise ValueError(f"{name} is a lazy frame, which holds no values yet. Give .collect().")
     table = _through_narwhals(data, name)
     if not isinstance(table, nw.DataFrame):
         _check_numbers(table.dtype, name)
@@ -77,10 +74,7 @@ def as_frame(data: Any, name: str) -> Any:
         TypeError: for a series.
         ValueError: for a name that two columns have, or a lazy frame.
     """
-    kind = _kind(data)
-    if kind == "lazy":
-        raise ValueError(f"{name} is a lazy frame, which holds no values yet. Give .collect().")
-    if kind != "frame":
+    if is_series(data):
         raise TypeError(f"{name} is a single column: give a frame that has it, e.g. .to_frame().")
     return _through_narwhals(data, name)
 
@@ -181,6 +175,8 @@ def _is_frame(data: Any) -> bool:
 
 
 def _through_narwhals(data: Any, name: str) -> Any:
+    if _kind(data) == "lazy":
+        raise ValueError(f"{name} is a lazy frame, which holds no values yet. Give .collect().")
     import narwhals.stable.v2 as nw
 
     base = type(data).__mro__
