@@ -400,6 +400,8 @@ def test_samples_that_make_no_batch_are_refused(samples, message):
 def test_weights_that_do_not_fit_are_refused(weights):
     with pytest.raises(ValueError, match="one finite number a sample"):
         WeightedRandomSampler(weights, 2)
+    with pytest.raises(ValueError, match="weights has masked values"):
+        WeightedRandomSampler(np.ma.masked_less([1.0, 2.0], 2), 2)
 
 
 def test_random_split_by_shares():

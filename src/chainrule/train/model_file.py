@@ -58,6 +58,7 @@ def save(
     Raises:
         OSError: if the folder is missing or can't be written to, or the disk is full.
         TypeError: if `model` is neither, holds anything else, or JSON can't hold the metadata.
+        ValueError: for an array with masked values.
 
     Example:
         >>> import os, tempfile
