@@ -166,10 +166,7 @@ def evaluate_data(
     backend: Backend[Any], ema: Average | None, source: Source, epoch: int = 0
 ) -> dict[str, float]:
     """As `Evaluator.evaluate`, for batches that are checked."""
-    found: dict[str, float] = _with_averages(
-        backend, ema, lambda found: _measured(backend, found, source, epoch)
-    )
-    return found
+    return _with_averages(backend, ema, lambda found: _measured(backend, found, source, epoch))
 
 
 def predict_data(backend: Backend[Any], ema: Average | None, source: Source) -> Any:

@@ -355,8 +355,7 @@ class StepGraphs:
         if self.options.clip_norm is not None:
             found = clipped_by_norm(found, self.options.clip_norm, total_norm(found))
         clipped = iter(found)
-        grads = [None if grad is None else next(clipped) for grad in grads]
-        return grads
+        return [None if grad is None else next(clipped) for grad in grads]
 
     # States that steps read and update, and sums over batches
 
