@@ -17,16 +17,21 @@ from chainrule.nn.layers.base import Layer
 Border = int | Sequence[int]
 
 
-class _Pad(Layer):
-    """The borders that repeat elements; each subclass says over how many axes, and which."""
+class _Border(Layer):
+    """A border; each subclass says over how many axes, and what is in it."""
 
     axes: ClassVar[int]
-    mode: ClassVar[str]
     unnamed_arguments = 1
 
     def __init__(self, padding: Border) -> None:
         super().__init__()
         self.padding = _widths(self.axes, padding)
+
+
+class _Pad(_Border):
+    """The borders that repeat elements; each subclass says which."""
+
+    mode: ClassVar[str]
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
@@ -38,14 +43,13 @@ class _Pad(Layer):
         return functional.pad(x, self.padding, self.mode)
 
 
-class _ConstantPad(Layer):
+class _ConstantPad(_Border):
     """The borders of one number."""
 
-    axes: ClassVar[int]
+    unnamed_arguments = 0
 
     def __init__(self, padding: Border, value: float) -> None:
-        super().__init__()
-        self.padding = _widths(self.axes, padding)
+        super().__init__(padding)
         number = checks.any_number("value", value)
         self.value = int(number) if isinstance(number, (int, np.integer)) else float(number)
 
@@ -53,15 +57,8 @@ class _ConstantPad(Layer):
         return functional.pad(input, self.padding, "constant", self.value)
 
 
-class _ZeroPad(Layer):
+class _ZeroPad(_Border):
     """The borders of zeros."""
-
-    axes: ClassVar[int]
-    unnamed_arguments = 1
-
-    def __init__(self, padding: Border) -> None:
-        super().__init__()
-        self.padding = _widths(self.axes, padding)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.pad(input, self.padding)
