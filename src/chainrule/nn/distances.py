@@ -59,8 +59,9 @@ def normalize(
                 [0. , 0. ]])
     """
     x = as_tensor(input)
-    _check_order("normalize", p)
-    return x / maximum(vector_norm(x, p, dim, keepdim=True), plain_number("eps", eps))
+    return x / maximum(
+        vector_norm(x, order("normalize", p), dim, keepdim=True), plain_number("eps", eps)
+    )
 
 
 @both_names()
@@ -84,7 +85,7 @@ def pairwise_distance(
         >>> pairwise_distance(cr.tensor([[3.0, 4.0]]), cr.tensor([[0.0, 0.0]]), eps=0.0)
         tensor([5.])
     """
-    _check_order("pairwise_distance", p)
+    p = order("pairwise_distance", p)
     a, b = align("pairwise_distance", as_tensor(x1), as_tensor(x2))
     if not a.ndim:
         raise ShapeError("pairwise_distance: the vectors have an axis of features; got ()")
@@ -116,6 +117,8 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
     return (a * b).sum(dim)
 
 
-def _check_order(name: str, p: float) -> None:
+def order(name: str, p: float) -> float:
+    """The order of a norm, positive or infinity."""
     if not plain("p", p) > 0:
         raise ValueError(f"{name}: p, the order of the norm, is positive; got {p}")
+    return float(p)
