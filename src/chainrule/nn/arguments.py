@@ -26,7 +26,7 @@ def module(name: str, value: Any) -> Module:
 def floating(dtype: DTypeLike | None, device: Any = None) -> str:
     """The name of the dtype of a layer's parameters: float32 for None. The device is the CPU."""
     check_device(device)
-    return checks.floating("float32" if dtype is None else dtype)
+    return checks.floating(dtype)
 
 
 def axis(kind: str, dim: int | None) -> int:
