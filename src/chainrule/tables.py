@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import checks
+from chainrule.dtypes import NUMBERS
 
 Names: TypeAlias = (
     tuple[str, ...] | tuple["tuple[str, ...] | None", ...] | dict[str, "tuple[str, ...] | None"]
@@ -233,10 +234,6 @@ def _dtype(name: str) -> Any:
     return getattr(nw, name)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating))
-
-
 def _is_foreign(dtype: Any) -> bool:
     """Whether a column of this dtype does not become an array of numbers by itself."""
     return dtype in (_dtype("Object"), _dtype("Unknown"), _dtype("Decimal")) or is_wide(dtype)
@@ -275,7 +272,7 @@ def _values(column: Any, name: str, place: str) -> NDArray[Any]:
             )
     if array.dtype.kind in "biuf":
         return array
-    if others := [value for value in array if not _is_number(value)]:
+    if others := [value for value in array if not isinstance(value, NUMBERS)]:
         raise TypeError(
             f"{name}{place} holds Python objects, {others[0]!r:.40} among them, not numbers. "
             "Encode it as numbers, or drop it."

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from chainrule import _core, checks
 from chainrule.data.mapped import blocks, extremes
-from chainrule.dtypes import check_unmasked
+from chainrule.dtypes import NUMBERS, check_unmasked
 from chainrule.graph.operation import Limit
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
@@ -445,11 +445,7 @@ def _as_array(data: Any, name: str) -> Array:
 
 def _are_numbers(array: Array) -> bool:
     """Whether an array of objects holds numbers alone."""
-    return array.size > 0 and all(
-        isinstance(item, (int, float, np.number, np.bool_))
-        and not isinstance(item, np.complexfloating)
-        for item in array.flat
-    )
+    return array.size > 0 and all(isinstance(item, NUMBERS) for item in array.flat)
 
 
 def _position(row: int, rest: tuple[int, ...]) -> str:
