@@ -224,12 +224,12 @@ class RealMLP(Layer):
             checks.integer(name, given[name], 0)
             for name in ("numeric", "plain", "codes", "num_codes")
         )
-        simple = bool(given.get("simple", False))
+        simple = bool(given["simple"])
         width = (1 if simple else _WIDTH) * numeric + plain + _DIM * codes
         total = 2 * (numeric + plain) + _DIM * num_codes + width
         if not simple:  # the periodic embedding
             total += numeric * (_WAVES * (_WIDTH + 1) + _WIDTH - 1)
-        for after in given.get("hidden", (256, 256, 256)):
+        for after in given["hidden"]:
             total += checks.count("a width", after) * (width + (1 if simple else 2))
             width = after
         total += checks.count("outputs", given["outputs"]) * (width + 1)
