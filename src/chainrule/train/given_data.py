@@ -19,7 +19,7 @@ from chainrule.train.sources import (
     Purpose,
     Source,
     StreamSource,
-    described,
+    in_words,
     stream_key,
 )
 
@@ -74,7 +74,7 @@ def holds_batches(x: Any, y: Any, name: str = "", **for_arrays: Any) -> bool:
         return False
     if not is_stream(x) and not _is_list_of_batches(x):
         raise TypeError(
-            f"{name}y is missing: {name}x is {described(x)}. Give arrays x and y; or one iterable "
+            f"{name}y is missing: {name}x is {in_words(x)}. Give arrays x and y; or one iterable "
             "of batches (x, y), as a DataLoader"
         )
     for argument, value in for_arrays.items():

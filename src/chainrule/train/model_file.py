@@ -88,10 +88,10 @@ def save(
             "model of a table save themselves: `save`, of an estimator `model_.save`"
         )
     tensors = {f"{_MODEL}.{name}": array for name, array in model.state_dict().items()}
-    write(path, tensors, {**described(model), "metadata": as_metadata(metadata)})
+    write(path, tensors, {**entries_of(model), "metadata": as_metadata(metadata)})
 
 
-def described(model: Module) -> dict[str, Any]:
+def entries_of(model: Module) -> dict[str, Any]:
     """What a file says of a model: its layers, and the names of the columns it was trained on."""
     found = {"model": to_description(model), "columns": model._column_names}
     hooked = forward_hooks(model)
