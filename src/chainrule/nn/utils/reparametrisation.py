@@ -8,9 +8,10 @@ from chainrule import checks
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
-from chainrule.nn.distances import normalize, vector_norm
+from chainrule.nn.distances import normalize
 from chainrule.nn.hooks import RemovableHandle
 from chainrule.nn.module import Module
+from chainrule.ops.linalg import vector_norm
 from chainrule.ops.random import current_generator
 
 M = TypeVar("M", bound=Module)
@@ -25,7 +26,7 @@ class _WeightNorm:
 
     def length(self, v: Tensor) -> Tensor:
         axes = tuple(a for a in range(v.ndim) if self.dim is None or a != self.dim % v.ndim)
-        length = vector_norm(v, 2, axes, keepdim=True)
+        length = vector_norm(v, 2, axes, keepdims=True)
         return length.reshape(()) if self.dim is None else length
 
     def __call__(self, module: Any) -> Tensor:
