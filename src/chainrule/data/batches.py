@@ -262,7 +262,7 @@ def check_batch_size(batch_size: int, rows: int) -> int:
     >>> check_batch_size(64, rows=100), check_batch_size(64, rows=10)
     (64, 10)
     """
-    return min(checks.integer("batch_size", batch_size, 1), rows)
+    return min(checks.count("batch_size", batch_size), rows)
 
 
 class Batches:

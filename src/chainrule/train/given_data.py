@@ -113,7 +113,7 @@ def evaluation_source(
         return _batches(x, backend, "evaluation")
     names = backend.graphs.model._column_names
     data = checked_rows(backend.graphs, x, y, sample_weight, names)
-    size = checks.integer("batch_size", ROWS if batch_size is None else batch_size, 1)
+    size = checks.count("batch_size", ROWS if batch_size is None else batch_size)
     backend.check(data, size, training=False)
     return ArraySource(data, size)
 
@@ -130,7 +130,7 @@ def prediction_source(backend: Backend[Any], x: Any, batch_size: int | None) -> 
             "alone, by predict(x for x, y in batches)"
         )
     data = checked_rows_of_inputs(backend.graphs, x)
-    size = checks.integer("batch_size", ROWS if batch_size is None else batch_size, 1)
+    size = checks.count("batch_size", ROWS if batch_size is None else batch_size)
     return ArraySource(data, size)
 
 

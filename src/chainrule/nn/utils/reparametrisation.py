@@ -159,7 +159,7 @@ def spectral_norm(
         raise ValueError(
             f"spectral_norm: {name} of shape {weight.shape} is no matrix, or has no axis {axis}"
         )
-    iterations = checks.integer("n_power_iterations", n_power_iterations, 1)
+    iterations = checks.count("n_power_iterations", n_power_iterations)
     rule = _SpectralNorm(name, iterations, checks.positive("eps", eps), axis % weight.ndim)
     rows, columns = rule.matrix(weight.node()).shape
     draw = current_generator().normal
