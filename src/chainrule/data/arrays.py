@@ -315,8 +315,8 @@ def checked_data(
     sample_weight: Any,
     dtype: np.dtype[Any],
     *,
-    prefix: str = "",
-    all_rows: bool = True,
+    prefix: str,
+    all_rows: bool,
 ) -> Data:
     """Return inputs and targets, and weights unless None, of the same number of rows.
 
