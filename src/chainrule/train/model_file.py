@@ -245,7 +245,8 @@ def build_model(
         model = described_model(tensors, description)
     except Exception as error:
         raise FileError(
-            f"{path}: {reason(error)}. Or give the model to load into: chainrule.load(path, model)."
+            f"{path}: {reason(error)}. Load into a model that you have made: chainrule.load(path, "
+            "model)."
         ) from error
     try:
         model.load_state_dict(weights)
