@@ -21,6 +21,7 @@ from chainrule.dtypes import NUMBERS, check_unmasked
 from chainrule.graph.operation import Limit
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
+from chainrule.system.reading import reason
 from chainrule.tables import is_table, to_array
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
@@ -416,7 +417,7 @@ def _as_array(data: Any, name: str) -> Array:
     try:
         array = np.asarray(data)
     except ValueError as error:
-        raise ValueError(f"{name} is not an array: {error}. {_OBJECT_REMEDY}") from error
+        raise ValueError(f"{name} is not an array: {reason(error)}. {_OBJECT_REMEDY}") from error
     if array.dtype.kind in "UST":
         raise TypeError(f"{name} holds text (dtype {array.dtype}). {_TEXT_REMEDY}")
     if array.dtype.kind == "O" and not isinstance(data, np.ndarray) and _are_numbers(array):
