@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.dtypes import as_dtype
+from chainrule.dtypes import NUMBERS, as_dtype
 from chainrule.errors import DTypeError, ShapeError
 
 T = TypeVar("T")
@@ -147,9 +147,7 @@ def path(name: str, value: Any) -> str | os.PathLike[str]:
 
 def any_number(name: str, value: Any) -> Any:
     """A number as it is, infinite or NaN even."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(
-        value, (int, float, np.integer, np.floating)
-    ):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, NUMBERS):
         raise TypeError(f"{name} is a number, got {value!r}")
     return value
 

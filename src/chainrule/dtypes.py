@@ -14,6 +14,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from chainrule.errors import DTypeError
 
+NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+"""The classes of single numbers that a Tensor can hold."""
+
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = (np.dtype("<f8"), np.dtype(">f8"))
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -150,8 +153,7 @@ def _why_too_large(data: Any, dtype: np.dtype[Any]) -> str:
 
 def _why_objects(array: NDArray[Any]) -> str:
     """What to say of data that NumPy takes for Python objects."""
-    numbers = (bool, int, float, np.bool_, np.number)
-    others = [x for x in array.flat if not isinstance(x, numbers)]
+    others = [x for x in array.flat if not isinstance(x, NUMBERS)]
     if not others:
         return "a whole number of the data needs more than 64 bits: write it as a float"
     part = others[0]

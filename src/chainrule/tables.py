@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import checks
+from chainrule.dtypes import NUMBERS
 
 Names: TypeAlias = (
     tuple[str, ...] | tuple["tuple[str, ...] | None", ...] | dict[str, "tuple[str, ...] | None"]
@@ -51,9 +52,6 @@ def to_array(data: Any, name: str) -> NDArray[Any]:
     """
     import narwhals.stable.v2 as nw
 
-    kind = _kind(data)
-    if kind == "lazy":
-        raise ValueError(f"{name} is a lazy frame, which holds no values yet. Give .collect().")
     table = _through_narwhals(data, name)
     if not isinstance(table, nw.DataFrame):
         _check_numbers(table.dtype, name)
@@ -77,10 +75,7 @@ def as_frame(data: Any, name: str) -> Any:
         TypeError: for a series.
         ValueError: for a name that two columns have, or a lazy frame.
     """
-    kind = _kind(data)
-    if kind == "lazy":
-        raise ValueError(f"{name} is a lazy frame, which holds no values yet. Give .collect().")
-    if kind != "frame":
+    if is_series(data):
         raise TypeError(f"{name} is a single column: give a frame that has it, e.g. .to_frame().")
     return _through_narwhals(data, name)
 
@@ -181,6 +176,8 @@ def _is_frame(data: Any) -> bool:
 
 
 def _through_narwhals(data: Any, name: str) -> Any:
+    if _kind(data) == "lazy":
+        raise ValueError(f"{name} is a lazy frame, which holds no values yet. Give .collect().")
     import narwhals.stable.v2 as nw
 
     base = type(data).__mro__
@@ -237,10 +234,6 @@ def _dtype(name: str) -> Any:
     return getattr(nw, name)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating))
-
-
 def _is_foreign(dtype: Any) -> bool:
     """Whether a column of this dtype does not become an array of numbers by itself."""
     return dtype in (_dtype("Object"), _dtype("Unknown"), _dtype("Decimal")) or is_wide(dtype)
@@ -279,7 +272,7 @@ def _values(column: Any, name: str, place: str) -> NDArray[Any]:
             )
     if array.dtype.kind in "biuf":
         return array
-    if others := [value for value in array if not _is_number(value)]:
+    if others := [value for value in array if not isinstance(value, NUMBERS)]:
         raise TypeError(
             f"{name}{place} holds Python objects, {others[0]!r:.40} among them, not numbers. "
             "Encode it as numbers, or drop it."

@@ -121,6 +121,27 @@ def test_rows_at_once_are_the_samples_one_by_one(count):
         assert fast == slow
 
 
+class Looks(list):
+    """Indices that count how often all of them are looked at."""
+
+    count = 0
+
+    def __array__(self, dtype=None, copy=None):
+        self.count += 1
+        return np.array([*self], dtype)
+
+
+def test_the_indices_of_a_part_are_looked_at_once_a_pass():
+    x, y = rows(100)
+    indices = Looks(range(0, 100, 2))
+    loader = DataLoader(Subset(TensorDataset(x, y), indices), 5)
+    before = indices.count
+    batches = [plain(batch) for batch in loader]
+    assert len(batches) == 10 and indices.count == before + 1
+    chosen = DataLoader(TensorDataset(x, y), batch_sampler=[(0, 2), (4, 6)])
+    assert [yb.tolist() for _, yb in chosen] == [y[:4:2].tolist(), y[4:8:2].tolist()]
+
+
 def test_shuffling_gives_each_row_once_and_depends_on_the_generator():
     data = TensorDataset(np.arange(100))
 
@@ -379,6 +400,8 @@ def test_samples_that_make_no_batch_are_refused(samples, message):
 def test_weights_that_do_not_fit_are_refused(weights):
     with pytest.raises(ValueError, match="one finite number a sample"):
         WeightedRandomSampler(weights, 2)
+    with pytest.raises(ValueError, match="weights has masked values"):
+        WeightedRandomSampler(np.ma.masked_less([1.0, 2.0], 2), 2)
 
 
 def test_random_split_by_shares():

@@ -192,6 +192,8 @@ def test_a_seed_decides(function):
         (np.ones((1, 5)), "0: a pre-activation is the same for all rows"),
         (np.full((9, 5), np.nan), "0: the pre-activations are NaN"),
         (np.ones((0, 5)), r"^0 \(Linear\): x has no rows"),
+        (np.ma.masked_less(rows(), 0.1), "x has masked values"),
+        ([np.ma.masked_less(row, 0.1) for row in rows()], "x has masked values"),
     ],
 )
 def test_data_without_variance_are_refused_and_the_model_kept(function, x, words):

@@ -116,7 +116,7 @@ def test_the_methods_of_a_dict_of_parameters_are_pytorchs():
     assert {name: w.tolist() for name, w in joined.items()} == {"a": [1.0], "c": [3.0], "b": [2.0]}
     with pytest.raises(KeyError, match="empty"):
         nn.ParameterDict().popitem()
-    with pytest.raises(TypeError, match="holds Parameters, got NoneType"):
+    with pytest.raises(TypeError, match="holds Parameters, got None"):
         nn.ParameterDict().setdefault("a")
 
 
@@ -263,3 +263,8 @@ def test_errors_name_the_place_where_a_layer_stands_now(change, where):
         with pytest.raises(cr.ShapeError, match=rf"^{name} \(Linear\)"):
             model(np.ones((2, 3), "float32"))
         layer.in_features = 3
+
+
+def test_a_class_in_place_of_a_module_is_named_with_the_remedy():
+    with pytest.raises(TypeError, match=r"Modules, got <class .*ReLU.*give an object of it, ReLU"):
+        nn.ModuleList([nn.ReLU])

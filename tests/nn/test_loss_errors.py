@@ -1,5 +1,7 @@
 """Targets, inputs and arguments that losses refuse."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,30 @@ def test_class_losses_refuse(loss, target, error, words):
         message = str(caught.value)
         assert message.startswith(type(loss).__name__ + ": ")
         assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape", "target"),
+    [
+        (nn.CrossEntropyLoss(), (4, 3), np.eye(3, dtype=int)[[0, 2, 1, 0]]),
+        (nn.CrossEntropyLoss(), (3,), np.array([0, 1, 0])),
+        (nn.MultiMarginLoss(), (3,), np.array([0, 1, 0], "uint8")),
+        (nn.MSELoss(), (4, 1), np.ones(4, "f")),
+        (nn.MSELoss(), (), np.ones(1, "f")),
+        (nn.HingeLoss(), (4,), np.array([0, 1, 1, 0])),
+        (nn.HingeLoss(), (4,), np.array([0, 1, 1, 0], "uint8")),
+        (nn.CosineEmbeddingLoss(), (2, 4, 3), np.array([0, 1, 1, 0], "uint8")),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.asarray, cr.tensor])
+def test_the_remedies_for_targets_work(loss, shape, target, kind):
+    input, target = cr.ones(shape), kind(target)
+    if isinstance(loss, nn.CosineEmbeddingLoss):
+        input = input[0], input[1]
+    with pytest.raises(ValueError, match=r"(Use|take) .*target") as caught:
+        loss(input, target)
+    remedy = re.search(r"(?:Use|take) ([^:]+?)\.?$", str(caught.value))[1]
+    assert np.isfinite(loss(input, eval(remedy, {"target": target})).item())
 
 
 @pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.NLLLoss(), nn.MultiMarginLoss()])
@@ -120,7 +146,12 @@ VALUES = [
     (nn.PoissonNLLLoss(), [0.0, 0.0], [-1.0, 3.0], "counts, must be at least 0; .* -1.0 to 3.0"),
     (nn.PoissonNLLLoss(log_input=False), [-1.0], [2.0], "rates must be at least 0; .* Softplus"),
     (nn.KLDivLoss(), [-1.0, -1.0], [-0.5, 1.0], "probabilities, must be at least 0; .* -0.5"),
-    (nn.HingeLoss(), [0.5, 0.5], [0.0, 1.0], "must be -1 or 1; there is 0.0. .* 2 . target - 1"),
+    (
+        nn.HingeLoss(),
+        [0.5, 0.5],
+        [0.0, 1.0],
+        "must be -1 or 1; there is 0.0. .* 2.0 . target - 1.0",
+    ),
     (nn.HingeLoss(), [0.5, 0.5], [1, 2], "must be -1 or 1; there is 2"),
     (nn.CosineEmbeddingLoss(), (PAIR, PAIR), [1, 0], "must be -1 or 1; there is 0"),
     (nn.GaussianNLLLoss(), ([0.0, 0.0], [1.0, -1.0]), [0.0, 0.0], "variances must be at least 0"),

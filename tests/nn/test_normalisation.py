@@ -385,6 +385,11 @@ def test_recomputing_refuses_and_keeps_what_it_had():
     with pytest.raises(ValueError, match="feature 1"):
         nn.recompute_batch_statistics(model, values(5, 2))
     model[1].weight.assign(before["1.weight"])
+    masked = np.ma.masked_less(np.ones((3, 2)).cumsum(axis=0), 2.0)
+    with pytest.raises(ValueError, match="x has masked values"):
+        nn.recompute_batch_statistics(model, masked)
+    with pytest.raises(ValueError, match="x has masked values"):
+        layer.recompute_batch_statistics(masked)
     for x in (np.ones((0, 2)), np.float64(1), (np.ones((2, 2)), np.ones((3, 2))), np.ones((4, 3))):
         with pytest.raises(cr.ShapeError):
             nn.recompute_batch_statistics(model, x)

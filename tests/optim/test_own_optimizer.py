@@ -86,7 +86,7 @@ def test_a_fixed_number_is_a_first_state():
         ({"weights": (0, 0, 0)}, TypeError, r"weights are two numbers, not \(0, 0, 0\)"),
         ({"weights": 0}, TypeError, "weights are two numbers, not 0"),
         ({"noise": -1}, ValueError, "noise must be >= 0, got -1"),
-        ({"ascend": 1}, TypeError, "ascend is True or False, not 1"),
+        ({"ascend": 1}, TypeError, "ascend is True or False, got 1"),
         ({"mode": "slow"}, ValueError, "mode is None or 'fast' or 'exact', not 'slow'"),
         ({"mode": np.zeros(2)}, ValueError, "mode is None or 'fast' or 'exact', not array"),
         ({"repeats": 0}, ValueError, "repeats is at least 1, got 0"),

@@ -308,6 +308,19 @@ def test_a_function_that_would_go_on_with_the_original_is_refused(which, role):
         copy.deepcopy(trainer)
 
 
+mean = nn.Linear(1, 1)
+
+
+def test_a_loss_may_use_attributes_that_have_the_name_of_a_global_layer():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    trainer = cr.Trainer(model, lambda output, target: ((output - target) ** 2).mean(), optimizer)
+    fit(twin := copy.deepcopy(trainer))
+    fit(trainer)
+    for name, value in twin.model.state_dict().items():
+        np.testing.assert_array_equal(value, trainer.model.state_dict()[name])
+
+
 class Squares:
     def __init__(self, layer):
         self.layer = layer

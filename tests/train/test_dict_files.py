@@ -143,11 +143,12 @@ def test_a_training_goes_on_to_the_same_bits(path):
         ({"model": nn.Linear(1, 1)}, "model of type Linear"),
         ({"a": [np.array(["x"])]}, r"a\.0: .*dtype <U1"),
         ({"a": np.zeros(1, "complex64")}, "a: .*dtype complex64"),
+        ({"a": [np.ma.masked_less([1.0, 2.0], 2)]}, r"a\.0 has masked values"),
         ([1, 2], "nn.Module or a dict"),
     ],
 )
 def test_what_no_file_holds_is_refused(path, value, match):
-    with pytest.raises(TypeError, match=match):
+    with pytest.raises((TypeError, ValueError), match=match):
         cr.save(value, path)
     assert not path.exists()
 

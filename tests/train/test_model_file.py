@@ -68,7 +68,9 @@ def test_a_class_of_ones_own(path):
     model = Own()
     cr.save(model, path)
     reason = (
-        r"model.safetensors.*Own' is not a layer of this library.*chainrule.load\(path, model\)"
+        r"model.safetensors.*Own' is not a layer of this library, so it can't be built from a "
+        r"description. Make it by your own code. Load into a model that you have made: "
+        r"chainrule.load\(path, model\)"
     )
     with pytest.raises(ValueError, match=reason):
         cr.load(path)

@@ -303,6 +303,8 @@ def test_a_search_that_had_no_time_says_so():
         ({"method": "grid"}, "'random', 'halving' or 'tpe'"),
         ({"validation_fraction": 0}, "between 0 and 1"),
         ({"validation_data": X}, "a pair"),
+        ({"x": np.ma.masked_less(X, 0.1)}, "x or y has masked values"),
+        ({"y": np.ma.masked_less(Y, 0.1)}, "x or y has masked values"),
         ({"y": Y[:30]}, "different numbers of rows: 150, 30"),
         ({"x": X[:30]}, "different numbers of rows: 30, 150"),
         ({"x": (X, X[:30])}, "different numbers of rows: 150, 30, 150"),

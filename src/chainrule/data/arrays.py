@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from chainrule import _core, checks
 from chainrule.data.mapped import blocks, extremes
-from chainrule.dtypes import check_unmasked
+from chainrule.dtypes import NUMBERS, check_unmasked
 from chainrule.graph.operation import Limit
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
+from chainrule.system.reading import reason
 from chainrule.tables import is_table, to_array
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
@@ -315,8 +316,8 @@ def checked_data(
     sample_weight: Any,
     dtype: np.dtype[Any],
     *,
-    prefix: str = "",
-    all_rows: bool = True,
+    prefix: str,
+    all_rows: bool,
 ) -> Data:
     """Return inputs and targets, and weights unless None, of the same number of rows.
 
@@ -416,7 +417,7 @@ def _as_array(data: Any, name: str) -> Array:
     try:
         array = np.asarray(data)
     except ValueError as error:
-        raise ValueError(f"{name} is not an array: {error}. {_OBJECT_REMEDY}") from error
+        raise ValueError(f"{name} is not an array: {reason(error)}. {_OBJECT_REMEDY}") from error
     if array.dtype.kind in "UST":
         raise TypeError(f"{name} holds text (dtype {array.dtype}). {_TEXT_REMEDY}")
     if array.dtype.kind == "O" and not isinstance(data, np.ndarray) and _are_numbers(array):
@@ -445,11 +446,7 @@ def _as_array(data: Any, name: str) -> Array:
 
 def _are_numbers(array: Array) -> bool:
     """Whether an array of objects holds numbers alone."""
-    return array.size > 0 and all(
-        isinstance(item, (int, float, np.number, np.bool_))
-        and not isinstance(item, np.complexfloating)
-        for item in array.flat
-    )
+    return array.size > 0 and all(isinstance(item, NUMBERS) for item in array.flat)
 
 
 def _position(row: int, rest: tuple[int, ...]) -> str:

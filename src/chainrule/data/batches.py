@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,16 +54,12 @@ class Minibatches:
         epoch: int | None,
         drop_last: bool,
     ) -> None:
-        x = as_arrays(x, "x")
-        rows = check_same_rows(x=x)
-        flat, self._x = flatten(x)
-        self._arrays = tuple(flat)
-        self._has_y = y is not None
+        parts = {"x": as_arrays(x, "x")}
         if y is not None:
-            y = as_arrays(y, "y")
-            check_same_rows(x=x, y=y)
-            flat, self._y = flatten(y)
-            self._arrays += tuple(flat)
+            parts["y"] = as_arrays(y, "y")
+        rows = check_same_rows(**parts)
+        arrays, self._structures = zip(*map(flatten, parts.values()), strict=True)
+        self._arrays = tuple(chain(*arrays))
         self._rows, self._size = rows, check_batch_size(batch_size, rows)
         if drop_last and batch_size > rows:
             raise ValueError(
@@ -95,10 +92,9 @@ class Minibatches:
 
     def indexed(self) -> IndexedBatches | None:
         """What the batches are rows of, if they have targets."""
-        if not self._has_y or type(self) is not Minibatches:
+        if len(self._structures) == 1 or type(self) is not Minibatches:
             return None
-        arrays = iter(self._arrays)
-        parts = unflatten(self._x, arrays), unflatten(self._y, arrays)
+        parts = self._parts(iter(self._arrays))
         rows = len(self) * self._size if self._drop_last else self._rows
         return IndexedBatches(parts, self._size, rows, lambda epoch: self._order(epoch)[:rows])
 
@@ -110,8 +106,12 @@ class Minibatches:
                 copies = iter([array[rows] for array in self._arrays])
             else:
                 copies = iter([np.array(array) for array in copier.read(rows)])
-            x = unflatten(self._x, copies)
-            yield (x, unflatten(self._y, copies)) if self._has_y else x
+            parts = self._parts(copies)
+            yield parts if len(parts) > 1 else parts[0]
+
+    def _parts(self, arrays: Iterator[Array]) -> tuple[Any, ...]:
+        """(x,) or (x, y), made of the arrays."""
+        return tuple([unflatten(structure, arrays) for structure in self._structures])
 
     def __repr__(self) -> str:
         return f"<{len(self)} minibatches of {self._size} of {self._rows} rows>"
@@ -262,7 +262,7 @@ def check_batch_size(batch_size: int, rows: int) -> int:
     >>> check_batch_size(64, rows=100), check_batch_size(64, rows=10)
     (64, 10)
     """
-    return min(checks.integer("batch_size", batch_size, 1), rows)
+    return min(checks.count("batch_size", batch_size), rows)
 
 
 class Batches:

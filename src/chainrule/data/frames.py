@@ -62,8 +62,8 @@ def read_frame(
         ImportError: if pandas, or for Parquet pyarrow, is not installed.
     """
     wishes = Wishes(header, known, widths, text, labels, doubts)
+    _check_pandas()
     if os.fspath(path) == STANDARD_INPUT:
-        _check_pandas()
         if sys.stdin is None:
             raise OSError("standard input is closed: there is nothing to read")
         with tempfile.TemporaryFile() as copy:
@@ -77,7 +77,6 @@ def read_frame(
                 raise FileError(
                     f"{_INPUT_IN_WORDS} cannot be read as a table: {reason(error)}. {_REMEDY}"
                 ) from error
-    _check_pandas()
     with reading(path, "a table", _REMEDY) as file:
         return _named_errors(os.fspath(path), file, wishes)
 

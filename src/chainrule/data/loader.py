@@ -189,7 +189,7 @@ class DataLoader:
 
         None if anything but its arrays, or an order that is not from here, has a part in them.
         """
-        batches, dataset = self.batch_sampler, self.dataset
+        batches = self.batch_sampler
         if (
             type(self) is not DataLoader
             or type(batches) is not BatchSampler
@@ -199,11 +199,7 @@ class DataLoader:
             or self.num_workers
         ):
             return None
-        indices = None
-        while type(dataset) is Subset:
-            found = np.asarray(dataset.indices)
-            indices = found if indices is None else found[indices]
-            dataset = dataset.dataset
+        dataset, indices = _without_subsets(self.dataset)
         if type(dataset) is not TensorDataset or len(dataset.tensors) not in (2, 3):
             return None
         if indices is not None and mapped_files(dataset.tensors):
@@ -355,25 +351,28 @@ class _Loader:
         self.dataset = dataset
         self.collate = collate
         self.batched = batched
+        self._base, self._indices = _without_subsets(dataset)
 
     def load(self, chosen: Any) -> Any:
         """The batch of a list of indices; or the sample of an index."""
         if not self.batched:
             sample = self.dataset[chosen]
             return sample if self.collate is None else self.collate(sample)
-        if self.collate is None:
-            rows = _rows(self.dataset, np.asarray(chosen))
-            if rows is not None:
-                return rows
+        if self.collate is None and type(self._base) is TensorDataset:
+            rows = np.asarray(chosen)
+            return self._base.take(rows if self._indices is None else self._indices[rows])
         return (self.collate or default_collate)([self.dataset[index] for index in chosen])
 
 
-def _rows(dataset: Any, indices: Any) -> tuple[Any, ...] | None:
-    """The samples of a TensorDataset, or of a part of one, all at once; None for other datasets."""
+def _without_subsets(dataset: Any) -> tuple[Any, Array | None]:
+    """The dataset that a `Subset`, perhaps of Subsets, is a part of, and the indices of its samples
+    there; None for all."""
+    indices = None
     while type(dataset) is Subset:
-        indices = np.asarray(dataset.indices)[indices]
+        found = np.asarray(dataset.indices, np.int64)
+        indices = found if indices is None else found[indices]
         dataset = dataset.dataset
-    return dataset.take(indices) if type(dataset) is TensorDataset else None
+    return dataset, indices
 
 
 def _start_worker(

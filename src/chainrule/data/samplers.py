@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from chainrule import checks
 from chainrule.data.batches import permutation
+from chainrule.dtypes import check_unmasked
 from chainrule.errors import SymbolicError
 from chainrule.graph.context import local
 from chainrule.ops.random import Generator, current_generator
@@ -123,8 +124,8 @@ class WeightedRandomSampler(Sampler):
         generator: by default the current one in each pass (`chainrule.manual_seed`).
 
     Raises:
-        ValueError: for such weights, or if there are fewer positive ones than shall be drawn
-            without replacement.
+        ValueError: for other weights, or masked ones; if there are fewer positive ones than are to
+            be drawn without replacement.
 
     Source: without replacement, Efraimidis and Spirakis, "Weighted random sampling with a
     reservoir" (2006): the largest u^(1/w), u uniform in (0, 1).
@@ -141,6 +142,7 @@ class WeightedRandomSampler(Sampler):
         replacement: bool = True,
         generator: Generator | None = None,
     ) -> None:
+        check_unmasked("weights", weights)
         self.weights: NDArray[np.float64] = np.array(weights, np.float64)
         self.num_samples = checks.count("num_samples", num_samples)
         self.replacement = replacement

@@ -202,7 +202,7 @@ def read_layout(
     file: TextIO,
     header: bool | None,
     known: Sequence[str],
-    widths: Collection[int] = (),
+    widths: Collection[int],
 ) -> Layout:
     """The form of a table in an open text file; see `read_text_table`.
 

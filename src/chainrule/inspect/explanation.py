@@ -66,7 +66,7 @@ class Explanation:
         return self.to_html_tables()
 
     def _sections(self, precision: int) -> Sections:
-        return Sections(self._trace, checks.integer("precision", precision, 1))
+        return Sections(self._trace, checks.count("precision", precision))
 
     def to_text(self, *, precision: int = DIGITS, width: int | None = None) -> str:
         """The tables as `print` shows them: layer by layer forward, the loss, backward, the update.
@@ -79,7 +79,7 @@ class Explanation:
             width: columns of text; by default those of the terminal.
         """
         if width is not None:
-            checks.integer("width", width, 1)
+            checks.count("width", width)
         return printed(forms.Tables(self._sections(precision)), width)
 
     def to_markdown(self, *, precision: int = DIGITS) -> str:

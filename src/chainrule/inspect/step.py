@@ -245,7 +245,7 @@ def _run(
             ):
                 output = check_outputs(model, call_model(model, x))
                 compared = fitted_targets(loss, output, y)
-                found = _scalar(loss_of_outputs(loss, output, compared, {}))
+                found = loss_of_outputs(loss, output, compared, {}).node()
             visited, grad_table, parts = (
                 _gradients(found, optimizer, model, loss, beside) if is_training else ([], {}, {})
             )
@@ -331,16 +331,6 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, Tensor)
 
 
-def _scalar(loss: Any) -> Tensor:
-    if not isinstance(loss, Tensor) or loss.shape != ():
-        seen = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise ShapeError(
-            f"the loss must be a scalar Tensor, got {seen}; take its mean or sum, as "
-            "reduction='mean' does"
-        )
-    return loss.node()
-
-
 def _gradients(
     loss: Tensor, optimizer: Optimizer | None, model: Module, function: Any, beside: _Beside
 ) -> tuple[list[Tensor], dict[Tensor, Tensor], dict[Tensor, list[Contribution]]]:
@@ -399,4 +389,4 @@ def _loss_with(
     for state, value in new.items():
         beside.assign(state, Tensor(value))
     with no_grad(), model.in_mode(True), use_generator(Generator(seed)):
-        return float(_scalar(loss_of_outputs(loss, call_model(model, x), y, {})).item())
+        return float(loss_of_outputs(loss, call_model(model, x), y, {}).item())

@@ -26,7 +26,7 @@ def module(name: str, value: Any) -> Module:
 def floating(dtype: DTypeLike | None, device: Any = None) -> str:
     """The name of the dtype of a layer's parameters: float32 for None. The device is the CPU."""
     check_device(device)
-    return checks.floating("float32" if dtype is None else dtype)
+    return checks.floating(dtype)
 
 
 def axis(kind: str, dim: int | None) -> int:
@@ -66,18 +66,19 @@ def check_input(x: Tensor, features: int, dtype: str) -> None:
     check_dtype(x, dtype)
 
 
-def as_input(x: Tensor, features: int, dtype: str) -> Tensor:
+def as_input(x: TensorLike, features: int, dtype: str) -> Tensor:
     """The input in a layer's dtype, as `as_dtype`; raises where its last axis does not fit."""
-    x = as_dtype(x, dtype)
-    check_input(x, features, dtype)
-    return x
+    found = as_dtype(x, dtype)
+    check_input(found, features, dtype)
+    return found
 
 
-def as_dtype(x: Tensor, dtype: str) -> Tensor:
+def as_dtype(x: TensorLike, dtype: str) -> Tensor:
     """The input in a layer's dtype: data of any dtype are cast, as `Trainer.predict` does.
 
     The output of a layer before, through which a gradient flows, has to have the dtype.
     """
+    x = as_tensor(x)
     if x.dtype == dtype:
         return x
     if not x.requires_grad:
@@ -86,11 +87,12 @@ def as_dtype(x: Tensor, dtype: str) -> Tensor:
     return x
 
 
-def as_dtype_beside(x: Tensor, dtype: str, *held: Tensor | None) -> Tensor:
+def as_dtype_beside(x: TensorLike, dtype: str, *held: Tensor | None) -> Tensor:
     """The input in the dtype of what a layer holds, as `as_dtype`.
 
     Floats keep theirs where it holds nothing, as in PyTorch.
     """
+    x = as_tensor(x)
     if x.dtype.kind == "f" and all(tensor is None for tensor in held):
         return x
     return as_dtype(x, dtype)

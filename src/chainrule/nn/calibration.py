@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule import checks
+from chainrule.dtypes import check_unmasked
 from chainrule.errors import ShapeError
 from chainrule.graph.context import local, no_grad
 from chainrule.graph.state import State
@@ -56,12 +57,13 @@ def _calibrating(model: Module) -> Iterator[dict[State, Array]]:
 def _arrays(model: Module, x: Any) -> Any:
     """The inputs as arrays, without a copy; memory-mapped ones stay so."""
     x = in_order(x, model._column_names)
-    return map_leaves(_array, np.asarray(x) if isinstance(x, list) else x)
+    return _array(x) if isinstance(x, list) else map_leaves(_array, x)
 
 
 def _array(x: Any) -> Array:
     if is_table(x):
         return to_array(x, "x")
+    check_unmasked("x", x)
     return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
 
 
@@ -84,7 +86,8 @@ def lsuv_(model: M, x: Any) -> M:
 
     Raises:
         ValueError: if a layer's pre-activations do not vary on `x`, or are not finite; if `x` has
-            no rows (ShapeError); if the model calls no Linear. It then is as it was.
+            no rows (ShapeError) or masked values; if the model calls no Linear. It then is as it
+            was.
 
     Source: Mishkin and Matas, "All you need is a good init", ICLR 2016.
 
@@ -244,8 +247,8 @@ def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
     Raises:
         ShapeError: if `x` has no rows, or its arrays have different numbers of them.
         ValueError: if the model has no layer with running statistics, if such a layer stands in
-            several places, or if a NaN or an infinite value reaches one. Then all keep their
-            statistics.
+            several places, if `x` has masked values, or if a NaN or an infinite value reaches one.
+            Then all keep their statistics.
 
     Source: Ioffe and Szegedy, ICML 2015, algorithm 2, there with the unbiased variance; the
     lectures' test-time rule.

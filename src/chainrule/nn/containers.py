@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import index as whole
 from typing import Any, Generic, TypeVar, cast, overload
 
+from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.nn.module import Module, check_name
@@ -32,8 +33,7 @@ class _Held(Module, Generic[T]):
             value = Parameter(value)
         if not isinstance(value, self._kind):
             raise TypeError(
-                f"{type(self).__name__} holds {self._kind.__name__}s, got "
-                f"{getattr(value, '__name__', None) or type(value).__name__}"
+                f"{type(self).__name__} holds {self._kind.__name__}s, got {checks.described(value)}"
             )
         return cast("T", value)
 

@@ -211,13 +211,12 @@ def _check(description: Any, path: str, depth: int) -> int:
         raise ValueError(f"{where}: the description has unknown or malformed entries")
     if isinstance(name, str) and name.partition(" with ")[0] in LAYERS and " with " in name:
         raise ValueError(
-            f"{where} is a {name:.120}, which a file can't hold. Construct it, then call its "
-            "load_state_dict."
+            f"{where} is a {name:.120}, which a file can't hold. Make it by your own code."
         )
     if not isinstance(name, str) or name not in LAYERS:
         raise ValueError(
             f"{where}: {name!r:.80} is not a layer of this library, so it can't be built from a "
-            "description. Construct your own class, then call its load_state_dict."
+            "description. Make it by your own code."
         )
     layer, allowed = LAYERS[name], LAYERS[name].child_names()
     if allowed is not None:

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain, plain_number
-from chainrule.ops import abs, max, maximum, sqrt, where
+from chainrule.ops import maximum
 from chainrule.ops.declare import align
-from chainrule.ops.norms import scale_of
+from chainrule.ops.linalg import vector_norm
 
 __all__ = ["cosine_similarity", "normalize", "pairwise_distance"]
-
-
-def vector_norm(x: Tensor, p: float, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
-    """(sum |x|^p)^(1/p) along `dim`; of p = inf the largest |x|. The derivative at 0 is 0.
-
-    The vector is scaled by its largest element first, so no power overflows. NaN stays NaN.
-    """
-    if p == math.inf:
-        return max(abs(x), axis=dim, keepdims=keepdim)
-    if p == 1:
-        return abs(x).sum(dim, keepdims=keepdim)
-    scale = scale_of(x, dim)
-    scaled = x / scale
-    powers = scaled * scaled if p == 2 else _power(scaled, float(p))
-    total = powers.sum(dim, keepdims=True)
-    is_zero = total <= 0.0
-    safe = where(is_zero, 1.0, total)
-    root = sqrt(safe) if p == 2 else safe ** (1.0 / float(p))
-    norm = where(is_zero, 0.0, scale * root)
-    return norm if keepdim else norm.sum(dim)
-
-
-def _power(x: Tensor, p: float) -> Tensor:
-    """|x|^p, with all derivatives 0 at 0, where those of a small p are infinite."""
-    is_zero = abs(x) <= 0.0
-    return where(is_zero, 0.0, where(is_zero, 1.0, abs(x)) ** p)
 
 
 @both_names()
@@ -59,8 +31,9 @@ def normalize(
                 [0. , 0. ]])
     """
     x = as_tensor(input)
-    _check_order("normalize", p)
-    return x / maximum(vector_norm(x, p, dim, keepdim=True), plain_number("eps", eps))
+    return x / maximum(
+        vector_norm(x, order("normalize", p), dim, keepdims=True), plain_number("eps", eps)
+    )
 
 
 @both_names()
@@ -84,7 +57,7 @@ def pairwise_distance(
         >>> pairwise_distance(cr.tensor([[3.0, 4.0]]), cr.tensor([[0.0, 0.0]]), eps=0.0)
         tensor([5.])
     """
-    _check_order("pairwise_distance", p)
+    p = order("pairwise_distance", p)
     a, b = align("pairwise_distance", as_tensor(x1), as_tensor(x2))
     if not a.ndim:
         raise ShapeError("pairwise_distance: the vectors have an axis of features; got ()")
@@ -112,10 +85,12 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
     if not -a.ndim <= dim < a.ndim:
         raise ShapeError(f"cosine_similarity: there is no axis {dim} in shape {a.shape}")
     least = plain_number("eps", eps)
-    a, b = (x / maximum(vector_norm(x, 2, dim, keepdim=True), least) for x in (a, b))
+    a, b = (x / maximum(vector_norm(x, 2, dim, keepdims=True), least) for x in (a, b))
     return (a * b).sum(dim)
 
 
-def _check_order(name: str, p: float) -> None:
+def order(name: str, p: float) -> float:
+    """The order of a norm, positive or infinity."""
     if not plain("p", p) > 0:
         raise ValueError(f"{name}: p, the order of the norm, is positive; got {p}")
+    return float(p)

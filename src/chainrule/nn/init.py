@@ -252,11 +252,7 @@ def scaled_normal_(tensor: S, scale: float | None = None) -> S:
 
     With the default a sum of fan_in inputs of variance 1 has variance 1.
     """
-    return normal_(
-        tensor,
-        0.0,
-        1 / math.sqrt(_calculate_fan_in_and_fan_out(tensor)[0]) if scale is None else scale,
-    )
+    return lecun_normal_(tensor) if scale is None else normal_(tensor, 0.0, scale)
 
 
 def xavier_uniform_(tensor: S, gain: float = 1.0, generator: Generator | None = None) -> S:

@@ -189,9 +189,7 @@ class Flag(Declaration):
     """True or False, fixed at construction."""
 
     def check(self, value: Any) -> bool:
-        if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{self.name} is True or False, not {value!r}")
-        return bool(value)
+        return checks.flag(self.name, value)
 
 
 class OneOf(Declaration):

@@ -33,7 +33,7 @@ from chainrule.optim.groups import USE_ADD, Cohort, ParameterGroup, ParamsT, Sta
 from chainrule.optim.hyperparameters import Flag, check_names, declarations_of
 
 _CACHED_UPDATES = 32
-_KEPT = frozenset(
+OWN_ATTRIBUTES = frozenset(
     ("_declarations", "defaults", "param_groups", "params", "state", "partition", "_captured")
 )
 """The attributes of an Optimizer that are no settings of a user's class."""
@@ -411,7 +411,7 @@ class Optimizer:
         """What a rule of a user's class may have read from Python, for comparison."""
         if type(self).__module__.startswith("chainrule.optim."):
             return None
-        own = {name: value for name, value in vars(self).items() if name not in _KEPT}
+        own = {name: value for name, value in vars(self).items() if name not in OWN_ATTRIBUTES}
         kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Optimizer)]
         read = [group.captured() for group in self.param_groups]
         return fingerprint([own, read, *map(class_constants, kinds)])

@@ -12,9 +12,10 @@ from chainrule.compiler.recording import Argument
 from chainrule.dtypes import check_unmasked
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
+from chainrule.train.user_code import PLAIN
 from chainrule.trees import check_items_only, elements, items, own_attributes, with_values
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
+_PLAIN = tuple(PLAIN)
 
 
 def sign(argument: Any, given: list[Any], key: list[Any]) -> None:

@@ -37,7 +37,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     with trainer.backend.guard.alone:
         tensors, training = _collected(trainer)
     description = {
-        **model_file.described(trainer.model),
+        **model_file.entries_of(trainer.model),
         "metadata": trainer.metadata,
         "training": training,
     }

@@ -259,14 +259,11 @@ class CompiledFunction:
                 _refuse_changes(before, positions, made.changed())
                 if leftovers.take(recording.content):
                     raise CaptureAgain
-        except BaseException:
+            switched = [(s, s.requires_grad) for s, r in frozen if s.requires_grad != r]
+        finally:
             for state, requires_grad in frozen:
                 state.requires_grad = requires_grad
-            raise
-        modes = dict(recording.modes)
-        modes |= {(s, "requires_grad"): s.requires_grad for s, r in frozen if s.requires_grad != r}
-        for state, requires_grad in frozen:
-            state.requires_grad = requires_grad
+        modes = recording.modes | {(state, "requires_grad"): now for state, now in switched}
         for stand_in, value in zip(stand_ins, given, strict=True):
             if stand_in in recording.left and isinstance(value, Tensor) and not value.is_leaf:
                 raise SymbolicError(

@@ -9,6 +9,7 @@ from typing import Any
 from chainrule.graph.state import State
 from chainrule.nn import Module
 from chainrule.optim import Optimizer
+from chainrule.train.user_code import is_full, loaded_names
 
 
 def check_copies(role: str, function: Any) -> None:
@@ -48,16 +49,8 @@ def _used(function: Any, seen: set[int]) -> Iterator[Any]:
     if not isinstance(function, types.FunctionType):
         yield function
         return
-    code, known = function.__code__, function.__globals__
-    cells = [c.cell_contents for c in function.__closure__ or () if c != types.CellType()]
+    names, known = loaded_names(function.__code__), function.__globals__
+    cells = [cell.cell_contents for cell in function.__closure__ or () if is_full(cell)]
     defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    for used in (*cells, *defaults, *(known[n] for n in _names(code) if n in known)):
+    for used in (*cells, *defaults, *(known[name] for name in names if name in known)):
         yield from _used(used, seen)
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    """The global names in code, and in the functions defined within it."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)

@@ -149,8 +149,8 @@ class Evaluator:
         Source: Gal and Ghahramani, "Dropout as a Bayesian Approximation" (2016).
         """
         data = checked_rows_of_inputs(self._graphs, x)
-        samples = checks.integer("samples", samples, 1)
-        batch_size = checks.integer("batch_size", batch_size, 1)
+        samples = checks.count("samples", samples)
+        batch_size = checks.count("batch_size", batch_size)
         seed = self._seed if seed is None else checks.seed(seed)
         with self._backend.guard.alone:  # the samples come from one generator
             return _with_averages(
@@ -166,10 +166,7 @@ def evaluate_data(
     backend: Backend[Any], ema: Average | None, source: Source, epoch: int = 0
 ) -> dict[str, float]:
     """As `Evaluator.evaluate`, for batches that are checked."""
-    found: dict[str, float] = _with_averages(
-        backend, ema, lambda found: _measured(backend, found, source, epoch)
-    )
-    return found
+    return _with_averages(backend, ema, lambda found: _measured(backend, found, source, epoch))
 
 
 def predict_data(backend: Backend[Any], ema: Average | None, source: Source) -> Any:

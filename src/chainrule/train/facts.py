@@ -22,13 +22,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from chainrule.graph.context import MISSING
 from chainrule.graph.custom_operation import CustomOperation
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
 from chainrule.optim.groups import ParameterGroup
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import OWN_ATTRIBUTES, Optimizer
 from chainrule.train import outside
 from chainrule.train.iterators import is_iterator
 from chainrule.train.probes import Cells, Content, Items, Names, Probe, Slots, checksum
@@ -56,9 +55,6 @@ _REPLACED = ("_modules", "_computed")
 """The dicts of a module that change only where `changes.count` moves."""
 _SMALL = (*PLAIN, tuple, Tensor, Module, Optimizer, FunctionType, MethodType, type)
 """What attributes are always compared: other kinds may hold much data."""
-_OF_OPTIMIZERS = frozenset(
-    ("_declarations", "defaults", "param_groups", "params", "partition", "state", "_captured")
-)
 
 
 class Facts:
@@ -216,11 +212,11 @@ class Facts:
             self.is_shareable = False
 
     def _array(self, array: Array, what: str) -> None:
-        content = checksum(array)
-        self.items.append(content)
+        probe = Content(f"the array {what}", array, checksum)
+        self.items.append(probe.content)
         self.identities.append(id(array))
         if array.flags.writeable:
-            self.probes.append(Content(f"the array {what}", array, checksum, content))
+            self._probe(probe)
 
     def _module(self, module: Module, what: str) -> None:
         kind = module.__class__
@@ -253,10 +249,10 @@ class Facts:
         self._note_code(type(optimizer).__module__)
         self.items.append(type(optimizer))
         self.identities.append(id(optimizer))
-        self.is_shareable &= vars(optimizer).keys() <= _OF_OPTIMIZERS
+        self.is_shareable &= vars(optimizer).keys() <= OWN_ATTRIBUTES
         groups = optimizer.param_groups
         kind = type(optimizer).__name__
-        self._probe(Names(f"of {kind}", vars(optimizer), ("param_groups",), (groups,), None))
+        self._probe(Names(f"of {kind}", vars(optimizer), ("param_groups",), None))
         self._names(f"of {kind}", vars(optimizer), ["partition"])
         self.partitions.append(self.probes[-1])
         for group in groups:
@@ -272,7 +268,7 @@ class Facts:
             self._visit(state, "a parameter")
         if is_watched(type(optimizer).__module__):
             self._visit_class(type(optimizer))
-            own = [name for name in vars(optimizer) if name not in _OF_OPTIMIZERS]
+            own = [name for name in vars(optimizer) if name not in OWN_ATTRIBUTES]
             self._names(f"of {kind}", vars(optimizer), own)
 
     def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
@@ -284,15 +280,14 @@ class Facts:
     def _sequence(self, sequence: Any, what: str) -> None:
         self.items.append((type(sequence), len(sequence)))
         if not isinstance(sequence, tuple):
-            what_it_is = f"the {type(sequence).__name__} {what}"
-            self._probe(Items(what_it_is, sequence, tuple(sequence)))
+            self._probe(Items(f"the {type(sequence).__name__} {what}", sequence))
         for value in sequence:
             self._visit(value, what)
 
     def _set(self, elements: Any, what: str) -> None:
         self.items.append(frozenset(elements))
         self.is_shareable &= PLAIN.issuperset(map(type, elements))
-        self._probe(Content(f"the set {what}", elements, frozenset, frozenset(elements)))
+        self._probe(Content(f"the set {what}", elements, frozenset))
 
     def _function(self, function: FunctionType, what: str) -> None:
         self._note_code(function.__module__)
@@ -315,11 +310,10 @@ class Facts:
             free = function.__code__.co_freevars
             # A cell may be empty until the function around it has gone on.
             full = [(n, c) for n, c in zip(free, cells, strict=True) if is_full(c)]
-            found = tuple([cell for _, cell in full])
-            values = tuple([cell.cell_contents for cell in found])
             what_it_is = f"a variable that {name} uses ({', '.join(free)})"
-            self._probe(Cells(what_it_is, function, found, values))
-            for (variable, _), value in zip(full, values, strict=True):
+            cells_probe = Cells(what_it_is, function, tuple([cell for _, cell in full]))
+            self._probe(cells_probe)
+            for (variable, _), value in zip(full, cells_probe.values, strict=True):
                 self.items.append(variable)
                 self._visit(value, variable)
         if loaded := loaded_names(function.__code__):
@@ -344,7 +338,7 @@ class Facts:
     def _bytes(self, numbers: Any, what: str) -> None:
         self.items.append(bytes(numbers))
         self.identities.append(id(numbers))
-        self._probe(Content(f"the {type(numbers).__name__} {what}", numbers, bytes, bytes(numbers)))
+        self._probe(Content(f"the {type(numbers).__name__} {what}", numbers, bytes))
 
     def _descriptor(self, descriptor: Any, what: str) -> None:
         self.items.append(type(descriptor))
@@ -374,8 +368,7 @@ class Facts:
         self.is_shareable = False
         values = outside.held_values(variable)
         self._held.append(values)
-        what_it_is = f"the {type(variable).__name__} {what}"
-        self._probe(Content(what_it_is, variable, outside.identities, [*map(id, values)]))
+        self._probe(Content(f"the {type(variable).__name__} {what}", variable, outside.identities))
         for value in values:
             self._visit(value, what)
 
@@ -409,10 +402,10 @@ class Facts:
         """The attributes of a user's object that are no items of its `__dict__`."""
         kind = type(value)
         if names := slot_names(kind):
-            values = tuple([getattr(value, name, MISSING) for name in names])
-            self._held.append(values)
-            self._probe(Slots(f"the {kind.__name__} {what}", value, tuple(names), values))
-            for name, attribute in zip(names, values, strict=True):
+            probe = Slots(f"the {kind.__name__} {what}", value, names)
+            self._held.append(probe.values)
+            self._probe(probe)
+            for name, attribute in zip(names, probe.values, strict=True):
                 self._visit(attribute, f"{name} of a {kind.__name__}")
 
     def _is_unused(self, name: str, value: Any) -> bool:
@@ -451,10 +444,10 @@ class Facts:
     ) -> None:
         """The values of these names of a mapping, and a probe of them."""
         names = tuple(n for n in names if (id(mapping), n) not in self._ignored)
-        values = tuple(map(mapping.get, names))
+        probe = Names(what, mapping, names, length)
         self._held.append(mapping)
-        self._probe(Names(what, mapping, names, values, length))
-        for name, value in zip(names, values, strict=True):
+        self._probe(probe)
+        for name, value in zip(names, probe.values, strict=True):
             self.items.append(name)
             self._visit(value, f"{name} {what}")
 

@@ -19,7 +19,7 @@ from chainrule.train.sources import (
     Purpose,
     Source,
     StreamSource,
-    described,
+    in_words,
     stream_key,
 )
 
@@ -74,7 +74,7 @@ def holds_batches(x: Any, y: Any, name: str = "", **for_arrays: Any) -> bool:
         return False
     if not is_stream(x) and not _is_list_of_batches(x):
         raise TypeError(
-            f"{name}y is missing: {name}x is {described(x)}. Give arrays x and y; or one iterable "
+            f"{name}y is missing: {name}x is {in_words(x)}. Give arrays x and y; or one iterable "
             "of batches (x, y), as a DataLoader"
         )
     for argument, value in for_arrays.items():
@@ -113,7 +113,7 @@ def evaluation_source(
         return _batches(x, backend, "evaluation")
     names = backend.graphs.model._column_names
     data = checked_rows(backend.graphs, x, y, sample_weight, names)
-    size = checks.integer("batch_size", ROWS if batch_size is None else batch_size, 1)
+    size = checks.count("batch_size", ROWS if batch_size is None else batch_size)
     backend.check(data, size, training=False)
     return ArraySource(data, size)
 
@@ -130,7 +130,7 @@ def prediction_source(backend: Backend[Any], x: Any, batch_size: int | None) -> 
             "alone, by predict(x for x, y in batches)"
         )
     data = checked_rows_of_inputs(backend.graphs, x)
-    size = checks.integer("batch_size", ROWS if batch_size is None else batch_size, 1)
+    size = checks.count("batch_size", ROWS if batch_size is None else batch_size)
     return ArraySource(data, size)
 
 
@@ -154,14 +154,14 @@ def training_sources(
     backend: Backend[Any],
     x: Any,
     y: Any,
-    sample_weight: Any = None,
+    sample_weight: Any,
     *,
     names: Names | None,
     validation_data: Any = None,
     validation_fraction: float = 0.0,
-    batch_size: int | None = None,
+    batch_size: int | None,
     shuffle: bool | None = None,
-    seed: int = 0,
+    seed: int,
     epoch: int = 0,
     epochs: int = 1,
 ) -> tuple[Source, Source | None]:

@@ -58,6 +58,7 @@ def save(
     Raises:
         OSError: if the folder is missing or can't be written to, or the disk is full.
         TypeError: if `model` is neither, holds anything else, or JSON can't hold the metadata.
+        ValueError: for an array with masked values.
 
     Example:
         >>> import os, tempfile
@@ -87,10 +88,10 @@ def save(
             "model of a table save themselves: `save`, of an estimator `model_.save`"
         )
     tensors = {f"{_MODEL}.{name}": array for name, array in model.state_dict().items()}
-    write(path, tensors, {**described(model), "metadata": as_metadata(metadata)})
+    write(path, tensors, {**entries_of(model), "metadata": as_metadata(metadata)})
 
 
-def described(model: Module) -> dict[str, Any]:
+def entries_of(model: Module) -> dict[str, Any]:
     """What a file says of a model: its layers, and the names of the columns it was trained on."""
     found = {"model": to_description(model), "columns": model._column_names}
     hooked = forward_hooks(model)
@@ -244,7 +245,8 @@ def build_model(
         model = described_model(tensors, description)
     except Exception as error:
         raise FileError(
-            f"{path}: {reason(error)}. Or give the model to load into: chainrule.load(path, model)."
+            f"{path}: {reason(error)}. Load into a model that you have made: chainrule.load(path, "
+            "model)."
         ) from error
     try:
         model.load_state_dict(weights)

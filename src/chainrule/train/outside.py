@@ -77,7 +77,7 @@ def environment(function: FunctionType) -> list[Content]:
         loaded_names(code)
     ):
         return []
-    return [Content("os.environ", os.environ, _variables, _variables(os.environ))]
+    return [Content("os.environ", os.environ, _variables)]
 
 
 def _variables(environ: Any) -> Any:

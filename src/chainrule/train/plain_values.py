@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.dtypes import as_dtype
+from chainrule.dtypes import as_dtype, check_unmasked
 from chainrule.errors import DTypeError
 from chainrule.graph.tensor import Array, Tensor
 
@@ -20,6 +20,7 @@ def split(value: Any) -> tuple[Any, dict[str, Array]]:
 
     Raises:
         TypeError: for what is neither an array, a dict, list or tuple of such values, nor plain.
+        ValueError: for an array with masked values.
     """
     arrays: dict[str, Array] = {}
     try:
@@ -51,6 +52,7 @@ def _described(value: Any, path: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, Tensor):
         value = value.numpy()
     if isinstance(value, np.ndarray):
+        check_unmasked(path or "the array", value)
         try:
             as_dtype(value.dtype)
         except DTypeError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from operator import attrgetter, is_
-from typing import Any, NamedTuple
+from types import CellType
+from typing import Any
 
 import numpy as np
 
@@ -15,111 +16,117 @@ from chainrule.graph.tensor import Array
 _contents = attrgetter("cell_contents")
 
 
-class Names(NamedTuple):
-    """A probe: these names of a mapping have these very values, and it has so many names."""
+class Probe:
+    """The base of all probes; what an object is, is read when its probe is made.
 
-    what: str
-    mapping: Mapping[Any, Any]
-    names: tuple[Any, ...]
-    values: tuple[Any, ...]
-    length: int | None
+    Args:
+        what: what the object is, for a message.
+        target: the object.
+    """
+
+    __slots__ = ("target", "what")
+
+    def __init__(self, what: str, target: Any) -> None:
+        self.what = what
+        self.target = target
 
     def holds(self) -> bool:
-        """Whether they still have them."""
-        if self.length is not None and len(self.mapping) != self.length:
-            return False
-        return all(map(is_, map(self.mapping.get, self.names), self.values))
+        """Whether the object still is what it was."""
+        raise NotImplementedError
 
     def changed(self) -> list[tuple[int, Any]]:
-        """(id of the mapping, name) of those that have others."""
-        get = self.mapping.get
-        names = [n for n, v in zip(self.names, self.values, strict=True) if get(n) is not v]
-        return [(id(self.mapping), name) for name in names]
+        """What stands for the object, once it has changed, among the `ignored` of `Facts`."""
+        return [(id(self.target), None)]
 
     def __str__(self) -> str:
-        return (
-            ", ".join(f"{name} {self.what}" for _, name in self.changed()) or f"names {self.what}"
-        )
+        return self.what
 
 
-class Items(NamedTuple):
-    """A probe: a sequence holds these very objects."""
+class Names(Probe):
+    """These names of a mapping have these very values; and it has that many, if `length` says."""
 
-    what: str
-    target: Any
-    values: tuple[Any, ...]
+    __slots__ = ("length", "names", "values")
+
+    def __init__(
+        self, what: str, target: Mapping[Any, Any], names: tuple[Any, ...], length: int | None
+    ) -> None:
+        super().__init__(what, target)
+        self.names = names
+        self.values = tuple(map(target.get, names))
+        self.length = length
 
     def holds(self) -> bool:
-        """Whether it still does."""
+        if self.length is not None and len(self.target) != self.length:
+            return False
+        return all(map(is_, map(self.target.get, self.names), self.values))
+
+    def changed(self) -> list[tuple[int, Any]]:
+        """(id of the mapping, name) of those that have other values."""
+        get = self.target.get
+        names = [n for n, v in zip(self.names, self.values, strict=True) if get(n) is not v]
+        return [(id(self.target), name) for name in names]
+
+    def __str__(self) -> str:
+        changed = [f"{name} {self.what}" for _, name in self.changed()]
+        return ", ".join(changed) or f"names {self.what}"
+
+
+class Items(Probe):
+    """A sequence holds these very objects."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, what: str, target: Any) -> None:
+        super().__init__(what, target)
+        self.values = tuple(target)
+
+    def holds(self) -> bool:
         return len(self.target) == len(self.values) and all(map(is_, self.target, self.values))
 
-    def changed(self) -> list[tuple[int, Any]]:
-        """What stands for it among the ignored."""
-        return [(id(self.target), None)]
 
-    def __str__(self) -> str:
-        return self.what
+class Cells(Probe):
+    """The outer variables of a function, those that have values, hold these very objects."""
 
+    __slots__ = ("cells", "values")
 
-class Cells(NamedTuple):
-    """A probe: the outer variables of a function hold these very objects."""
-
-    what: str
-    target: Any
-    cells: tuple[Any, ...]
-    values: tuple[Any, ...]
+    def __init__(self, what: str, target: Any, cells: tuple[CellType, ...]) -> None:
+        super().__init__(what, target)
+        self.cells = cells
+        self.values = tuple(map(_contents, cells))
 
     def holds(self) -> bool:
-        """Whether they still do."""
         return all(map(is_, map(_contents, self.cells), self.values))
 
-    def changed(self) -> list[tuple[int, Any]]:
-        """What stands for them among the ignored."""
-        return [(id(self.target), None)]
 
-    def __str__(self) -> str:
-        return self.what
+class Slots(Probe):
+    """These attributes of an object are these very objects."""
 
+    __slots__ = ("names", "values")
 
-class Slots(NamedTuple):
-    """A probe: these attributes of an object are these very objects."""
+    def __init__(self, what: str, target: Any, names: list[str]) -> None:
+        super().__init__(what, target)
+        self.names = names
+        self.values = self._now()
 
-    what: str
-    target: Any
-    names: tuple[str, ...]
-    values: tuple[Any, ...]
+    def _now(self) -> tuple[Any, ...]:
+        return tuple([getattr(self.target, name, MISSING) for name in self.names])
 
     def holds(self) -> bool:
-        """Whether they still are."""
-        now = [getattr(self.target, name, MISSING) for name in self.names]
-        return all(map(is_, now, self.values))
-
-    def changed(self) -> list[tuple[int, Any]]:
-        """What stands for them among the ignored."""
-        return [(id(self.target), None)]
-
-    def __str__(self) -> str:
-        return self.what
+        return all(map(is_, self._now(), self.values))
 
 
-class Content(NamedTuple):
-    """A probe: an array, or a set, has this content."""
+class Content(Probe):
+    """What `read` gives of an object, as the content of an array or a set, is equal to this."""
 
-    what: str
-    target: Any
-    read: Callable[[Any], Any]
-    content: Any
+    __slots__ = ("content", "read")
+
+    def __init__(self, what: str, target: Any, read: Callable[[Any], Any]) -> None:
+        super().__init__(what, target)
+        self.read = read
+        self.content = read(target)
 
     def holds(self) -> bool:
-        """Whether it still has it."""
         return bool(self.read(self.target) == self.content)
-
-    def changed(self) -> list[tuple[int, Any]]:
-        """What stands for it among the ignored."""
-        return [(id(self.target), None)]
-
-    def __str__(self) -> str:
-        return self.what
 
 
 def checksum(array: Array) -> Any:
@@ -127,6 +134,3 @@ def checksum(array: Array) -> Any:
     if array.dtype.hasobject:
         return array.shape, repr(array.tolist())
     return array.shape, array.dtype.str, zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)
-
-
-Probe = Names | Items | Cells | Slots | Content

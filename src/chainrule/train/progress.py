@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from chainrule.markup import has_signs
 
@@ -33,17 +33,14 @@ class ProgressReport:
     Args:
         epochs: the number of the last epoch.
         steps: batches in an epoch, or None where that is not known.
-        shown: whether to show anything.
-        file: where to; standard output by default.
+        shown: whether to show anything, on standard output.
     """
 
-    def __init__(
-        self, epochs: int, steps: int | None, shown: bool, file: TextIO | None = None
-    ) -> None:
+    def __init__(self, epochs: int, steps: int | None, shown: bool) -> None:
         self.epochs = epochs
         self.steps = steps
         self.shown = shown
-        self.file = file or sys.stdout
+        self.file = sys.stdout
         self._bar: Progress | None = None
         self._line: _NotebookLine | None = None
         self._last = 0.0

@@ -83,8 +83,25 @@ def check_outputs(model: Module, output: Any) -> Any:
     return output
 
 
-def loss_of_outputs(loss: Any, output: Any, target: Any, weights: dict[str, Tensor]) -> Any:
-    """loss(output, target); errors say so where there are several outputs or targets."""
+def scalar(name: str, value: Any, remedy: str) -> Tensor:
+    """`value`, if it is a scalar Tensor.
+
+    Raises:
+        ShapeError: if it is not.
+    """
+    if not isinstance(value, Tensor) or value.shape != ():
+        seen = value.shape if isinstance(value, Tensor) else type(value).__name__
+        raise ShapeError(f"{name} must be a scalar Tensor, got {seen}; {remedy}")
+    return value
+
+
+def loss_of_outputs(loss: Any, output: Any, target: Any, weights: dict[str, Tensor]) -> Tensor:
+    """loss(output, target), a scalar; errors say so where there are several outputs or targets."""
+    value = _called(loss, output, target, weights)
+    return scalar("the loss", value, "take its mean or sum, as reduction='mean' does")
+
+
+def _called(loss: Any, output: Any, target: Any, weights: dict[str, Tensor]) -> Any:
     if isinstance(output, Tensor):
         if isinstance(target, (tuple, list)) and type(loss).__module__.startswith("chainrule."):
             raise TypeError(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from chainrule import checks
 from chainrule.data.batches import permutation
 from chainrule.data.splitting import split_rows
+from chainrule.dtypes import check_unmasked
 from chainrule.errors import NonFiniteError, missing
 from chainrule.ops.random import Generator, use_generator
 from chainrule.system import forks
@@ -459,4 +460,5 @@ def _take(data: Any, rows: NDArray[np.int64]) -> Any:
         return as_frame(data, "x")[rows.tolist()].to_native()
     if hasattr(data, "tocsr"):  # a sparse matrix
         return data.tocsr()[rows]
+    check_unmasked("an array of x or y", data)
     return np.asarray(data)[rows]

@@ -134,7 +134,7 @@ class StreamSource(Source):
         first = next(rest, _NOTHING)
         if first is _NOTHING:
             raise ValueError(
-                f"{name}x, {described(batches)}, gives no batches. If it was passed through "
+                f"{name}x, {in_words(batches)}, gives no batches. If it was passed through "
                 "before, make it anew; a DataLoader with drop_last=True drops a last batch that "
                 "is not full"
             )
@@ -181,7 +181,7 @@ class StreamSource(Source):
         return self.windows(epoch)
 
     def _too_few(self, count: int, start: int, epoch: int) -> str:
-        given = f"{self._name}x, {described(self._iterable)}, gives"
+        given = f"{self._name}x, {in_words(self._iterable)}, gives"
         if start > count:
             return (
                 f"{given} {count} batches in epoch {epoch + 1}, of which {start} were done when "
@@ -218,7 +218,7 @@ class StreamSource(Source):
         if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
             raise TypeError(
                 f"a batch is a pair (x, y) or a triple (x, y, sample_weight), this is "
-                f"{described(batch)}. Make pairs by a generator in the __iter__ of a class, or by "
+                f"{in_words(batch)}. Make pairs by a generator in the __iter__ of a class, or by "
                 "the collate_fn of the DataLoader"
             )
         x, y, weight = (*batch, None)[:3]
@@ -285,7 +285,7 @@ def _form(structures: Sequence[Any], dtypes: Sequence[Any]) -> str:
     return ", ".join(found)
 
 
-def described(thing: Any) -> str:
+def in_words(thing: Any) -> str:
     """A thing's type, and the length of a sequence, in words."""
     if thing is None:
         return "None"

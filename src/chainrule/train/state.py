@@ -180,7 +180,7 @@ class TrainingState:
         is_stream = data is not None and data["rows"] is None and data["batch_size"] is None
         if data is not None and not is_stream:
             for name in ("rows", "batch_size"):
-                checks.integer(f"{name} of the data", data[name], 1)
+                checks.count(f"{name} of the data", data[name])
         batches = 0 if data is None or is_stream else -(-data["rows"] // data["batch_size"])
         if not is_stream and state["position"] > batches:
             raise ValueError(f"position is {state['position']} of {batches} batches")

@@ -70,7 +70,7 @@ class StepOptions:
                     f"accumulate is a number of batches or 'epoch', got {accumulate!r}"
                 )
         else:
-            accumulate = checks.integer("accumulate", accumulate, 1)
+            accumulate = checks.count("accumulate", accumulate)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not checks.any_number(name, limit) > 0:
                 raise ValueError(f"{name} is positive, got {limit}")

@@ -243,7 +243,7 @@ class Trainer(ShownTraining, FixedParts):
                 weights.
             RuntimeError: in a callback of this `fit`; while another thread trains or loads.
         """
-        epochs = checks.integer("epochs", epochs, 1)
+        epochs = checks.count("epochs", epochs)
         as_callbacks(self.callbacks)  # others may have been added
         if shuffle is not None:
             checks.flag("shuffle", shuffle)
@@ -252,7 +252,7 @@ class Trainer(ShownTraining, FixedParts):
         if checkpoint is None and (checkpoint_steps is not None or resume):
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:
-            checkpoint_steps = checks.integer("checkpoint_steps", checkpoint_steps, 1)
+            checkpoint_steps = checks.count("checkpoint_steps", checkpoint_steps)
         resumed = checkpoint if resume and os.path.exists(checkpoint or "") else None
         names = checkpoints.column_names(self, x, resumed)
         state = self.state

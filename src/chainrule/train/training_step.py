@@ -13,7 +13,6 @@ import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.data.arrays import Form
-from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import no_grad
 from chainrule.graph.grad_table import gradients_of_states
@@ -36,7 +35,7 @@ from chainrule.train.batch_loss import (
 )
 from chainrule.train.copies import check_copies
 from chainrule.train.metrics import ArrayMetric, Metric
-from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
+from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs, scalar
 from chainrule.train.shared_graphs import SharedGraphs
 from chainrule.train.state import AccumulatedGradients, Totals
 from chainrule.train.step_options import StepOptions
@@ -301,10 +300,7 @@ class StepGraphs:
             check_takes_weights(self.loss)
             weights["sample_weight"] = weight
 
-        def compute() -> Tensor:
-            loss = loss_of_outputs(self.loss, output, y, weights)
-            return _scalar("the loss", loss, "; take its mean or sum, as reduction='mean' does")
-
+        compute = functools.partial(loss_of_outputs, self.loss, output, y, weights)
         return batch_loss(compute, next(leaves(y)).shape[0])
 
     def _accumulated_weight(self, loss: BatchLoss, rows: int) -> float | Tensor:
@@ -326,7 +322,7 @@ class StepGraphs:
     def _penalty(self) -> Tensor | None:
         """The sum of all penalties; None if there are none."""
         penalties = self.options.penalties
-        terms = [_scalar(f"penalty {p!r}", p(), "; return a sum") for p in penalties]
+        terms = [scalar(f"penalty {p!r}", p(), "return a sum") for p in penalties]
         return functools.reduce(operator.add, terms) if terms else None
 
     def _trained(self) -> Optimizer:
@@ -355,8 +351,7 @@ class StepGraphs:
         if self.options.clip_norm is not None:
             found = clipped_by_norm(found, self.options.clip_norm, total_norm(found))
         clipped = iter(found)
-        grads = [None if grad is None else next(clipped) for grad in grads]
-        return grads
+        return [None if grad is None else next(clipped) for grad in grads]
 
     # States that steps read and update, and sums over batches
 
@@ -427,14 +422,6 @@ class StepGraphs:
 def _rows(x: Any) -> int:
     first = next(iter(x.values())) if isinstance(x, dict) else x[0] if isinstance(x, tuple) else x
     return int(first.shape[0])
-
-
-def _scalar(name: str, value: Any, remedy: str) -> Tensor:
-    """`value`, if it is a scalar Tensor."""
-    if not isinstance(value, Tensor) or value.shape != ():
-        seen = value.shape if isinstance(value, Tensor) else type(value).__name__
-        raise ShapeError(f"{name} must be a scalar Tensor, got {seen}{remedy}")
-    return value
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

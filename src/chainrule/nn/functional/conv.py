@@ -16,7 +16,7 @@ __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 Lengths = int | Sequence[int]
 
 
-def lengths(name: str, value: Lengths, axes: int, least: int = 1) -> tuple[int, ...]:
+def lengths(name: str, value: Lengths, axes: int, least: int | None = 1) -> tuple[int, ...]:
     """One number for each spatial axis; one number alone, or in a list, is meant for all."""
     several = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(several) == 1:

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from chainrule import checks
 from chainrule.graph.keywords import both_names
 from chainrule.graph.state import Parameter
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import arguments, functional, init
 from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
@@ -91,8 +91,7 @@ class PReLU(Layer):
         return f"num_parameters={self.num_parameters}"
 
     def forward(self, input: TensorLike) -> Tensor:
-        x = as_tensor(input)
-        x = arguments.as_dtype(x, self.dtype)
+        x = arguments.as_dtype(input, self.dtype)
         return functional.prelu(x, self.weight)
 
 
@@ -426,6 +425,5 @@ class ParametricActivation(Layer):
         init.ones_(self.weight)
 
     def forward(self, input: TensorLike) -> Tensor:
-        x = as_tensor(input)
-        x = arguments.as_input(x, self.num_features, self.dtype)
+        x = arguments.as_input(input, self.num_features, self.dtype)
         return x + self.weight * (self.activation(x) - x)

@@ -192,24 +192,26 @@ class MultiheadAttention(Layer):
         q, k, v = (as_tensor(x) for x in (query, key, value))
         same = k is v and q is k
         q, k, v, batched = self._checked(q, k, v)
-        batch, queries = q.shape[:2]
+        batch, queries, keys = q.shape[0], q.shape[1], k.shape[1]
         q, k, v = self._projected(q, k, v, same)
         q, k, v = (self._with_added(x, extra) for x, extra in ((q, 0), (k, 1), (v, 2)))
-        added = self.add_bias_kv or self.add_zero_attn  # which all queries see
+        added = self.add_bias_kv + self.add_zero_attn  # keys that all queries see
         causal = is_causal and key_padding_mask is None and not added
         if causal and not need_weights:
             attn_mask = None
         elif is_causal and attn_mask is None:
-            attn_mask = ~causal_mask(queries, self._own_keys(k))
+            attn_mask = ~causal_mask(queries, keys)
         causal = causal and attn_mask is None
-        bias = self._bias(attn_mask, key_padding_mask, batch, queries, k.shape[2], batched)
-        over = (self.head_dim**-0.5,)
+        bias = self._bias(attn_mask, key_padding_mask, batch, queries, keys, batched)
+        if bias is not None and added:
+            bias = pad(bias, ((0, 0),) * 3 + ((0, added),))
+        scale = self.head_dim**-0.5
         p = self.dropout if self.training else 0.0
         weights = None
         if need_weights or p > 0:
-            y, weights = weighted(q, k, v, bias, p, causal, *over)
+            y, weights = weighted(q, k, v, bias, p, causal, scale)
         else:
-            y = fused(q, k, v, bias, causal, *over)
+            y = fused(q, k, v, bias, causal, scale)
         y = self.out_proj(y.transpose(0, 2, 1, 3).reshape(batch, queries, self.embed_dim))
         if not batched:
             y = y[0]
@@ -271,10 +273,6 @@ class MultiheadAttention(Layer):
             x = concatenate([x, zeros((batch, 1, self.embed_dim), dtype=x.dtype)], axis=1)
         return x.reshape(batch, x.shape[1], self.num_heads, self.head_dim).transpose(0, 2, 1, 3)
 
-    def _own_keys(self, k: Tensor) -> int:
-        """The number of keys that were given."""
-        return k.shape[2] - self.add_bias_kv - self.add_zero_attn
-
     def _bias(
         self,
         attn_mask: TensorLike | None,
@@ -284,32 +282,29 @@ class MultiheadAttention(Layer):
         keys: int,
         batched: bool,
     ) -> Tensor | None:
-        """What is added to the scores, of a shape that broadcasts to them; None for nothing."""
-        added = int(self.add_bias_kv) + int(self.add_zero_attn)
-        own = keys - added
+        """What is added to the scores of the keys that were given; None for nothing."""
         found = []
         if attn_mask is not None:
             mask = as_tensor(attn_mask)
-            if mask.shape not in ((queries, own), (batch * self.num_heads, queries, own)):
+            if mask.shape not in ((queries, keys), (batch * self.num_heads, queries, keys)):
                 raise ShapeError(
-                    f"attn_mask has shape {mask.shape}; it must be {(queries, own)} or "
-                    f"{(batch * self.num_heads, queries, own)}"
+                    f"attn_mask has shape {mask.shape}; it must be {(queries, keys)} or "
+                    f"{(batch * self.num_heads, queries, keys)}"
                 )
             several = (batch, self.num_heads) if mask.ndim == 3 else (1, 1)
-            found.append(_hiding(mask, self.dtype).reshape(*several, queries, own))
+            found.append(_hiding(mask, self.dtype).reshape(*several, queries, keys))
         if key_padding_mask is not None:
             mask = as_tensor(key_padding_mask)
-            wanted = (batch, own) if batched else (own,)
+            wanted = (batch, keys) if batched else (keys,)
             if mask.shape != wanted:
                 raise ShapeError(
                     f"key_padding_mask has shape {mask.shape}; it must be {wanted}, with a number "
                     "for each key"
                 )
-            found.append(_hiding(mask, self.dtype).reshape(batch, 1, 1, own))
+            found.append(_hiding(mask, self.dtype).reshape(batch, 1, 1, keys))
         if not found:
             return None
-        bias = found[0] if len(found) == 1 else found[0] + found[1]
-        return pad(bias, ((0, 0),) * 3 + ((0, added),)) if added else bias
+        return found[0] if len(found) == 1 else found[0] + found[1]
 
 
 def _hiding(mask: Tensor, dtype: str) -> Tensor:

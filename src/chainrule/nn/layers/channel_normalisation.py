@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule import checks
+from chainrule.dtypes import check_unmasked
 from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter
@@ -158,9 +159,10 @@ class BatchNorm(_ChannelNorm):
 
         Raises:
             ShapeError: if `x` has another shape, or no rows.
-            ValueError: if a feature has NaN or infinite values, or too large ones; if the layer
-                keeps no running statistics.
+            ValueError: if a feature has NaN or infinite values, or too large ones, or masked ones;
+                if the layer keeps no running statistics.
         """
+        check_unmasked("x", x)
         x = x.numpy() if isinstance(x, Tensor) else np.asarray(x)
         self._check(x.shape)
         return self._recompute_statistics(x[i : i + _ROWS] for i in range(0, len(x), _ROWS))

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.state import Parameter
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import arguments, functional, init
 from chainrule.nn.functional.conv import Lengths, lengths, spatial_names, widths
 from chainrule.nn.functional.padding import BORDERS
@@ -90,7 +90,7 @@ class _Convolution(Layer):
 
     def _images(self, input: TensorLike) -> Tensor:
         """The input in the layer's dtype; raises where its axes or channels do not fit."""
-        x = arguments.as_dtype(as_tensor(input), self.dtype)
+        x = arguments.as_dtype(input, self.dtype)
         if (
             x.ndim not in (self.axes + 1, self.axes + 2)
             or x.shape[-1 - self.axes] != self.in_channels

@@ -6,6 +6,7 @@ from chainrule import checks
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import functional
+from chainrule.nn.distances import order
 from chainrule.nn.layers.base import Layer
 
 
@@ -54,9 +55,7 @@ class PairwiseDistance(Layer):
     @both_names()
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()
-        self.p = float(p)
-        if not self.p > 0:
-            raise ValueError(f"p, the order of the norm, is positive; got {p}")
+        self.p = order("PairwiseDistance", p)
         self.eps = checks.not_negative("eps", eps)
         self.keepdim = bool(keepdim)
 

@@ -149,6 +149,6 @@ class Bilinear(Layer):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input1: TensorLike, input2: TensorLike) -> Tensor:
-        x1 = arguments.as_input(as_tensor(input1), self.in1_features, self.dtype)
-        x2 = arguments.as_input(as_tensor(input2), self.in2_features, self.dtype)
+        x1 = arguments.as_input(input1, self.in1_features, self.dtype)
+        x2 = arguments.as_input(input2, self.in2_features, self.dtype)
         return functional.bilinear(x1, x2, self.weight, self.bias)

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.state import Parameter
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import arguments, functional, init
 from chainrule.nn.layers.base import Layer, MaybeParameter
 
@@ -82,8 +82,7 @@ class LayerNorm(Layer):
             init.zeros_(self.bias)
 
     def forward(self, input: TensorLike) -> Tensor:
-        x = as_tensor(input)
-        x = arguments.as_dtype_beside(x, self.dtype, self.weight)
+        x = arguments.as_dtype_beside(input, self.dtype, self.weight)
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
@@ -146,8 +145,7 @@ class RMSNorm(Layer):
             init.ones_(self.weight)
 
     def forward(self, input: TensorLike) -> Tensor:
-        x = as_tensor(input)
-        x = arguments.as_dtype_beside(x, self.dtype, self.weight)
+        x = arguments.as_dtype_beside(input, self.dtype, self.weight)
         return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
 
@@ -229,8 +227,7 @@ class GroupNorm(Layer):
         return super().extra_repr().removesuffix(without)
 
     def forward(self, input: TensorLike) -> Tensor:
-        x = as_tensor(input)
-        x = arguments.as_dtype_beside(x, self.dtype, self.weight)
+        x = arguments.as_dtype_beside(input, self.dtype, self.weight)
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(
                 f"the input must have shape (N, {self.num_channels}, ...); its shape is {x.shape}"

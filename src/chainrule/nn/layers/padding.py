@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,22 +10,25 @@ from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import functional
-from chainrule.nn.functional.conv import spatial_names
+from chainrule.nn.functional.conv import Lengths, lengths, spatial_names
 from chainrule.nn.layers.base import Layer
 
-Border = int | Sequence[int]
 
-
-class _Pad(Layer):
-    """The borders that repeat elements; each subclass says over how many axes, and which."""
+class _Border(Layer):
+    """A border; each subclass says over how many axes, and what is in it."""
 
     axes: ClassVar[int]
-    mode: ClassVar[str]
     unnamed_arguments = 1
 
-    def __init__(self, padding: Border) -> None:
+    def __init__(self, padding: Lengths) -> None:
         super().__init__()
-        self.padding = _widths(self.axes, padding)
+        self.padding = lengths("padding", padding, 2 * self.axes, None)  # two sides of each
+
+
+class _Pad(_Border):
+    """The borders that repeat elements; each subclass says which."""
+
+    mode: ClassVar[str]
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
@@ -38,14 +40,13 @@ class _Pad(Layer):
         return functional.pad(x, self.padding, self.mode)
 
 
-class _ConstantPad(Layer):
+class _ConstantPad(_Border):
     """The borders of one number."""
 
-    axes: ClassVar[int]
+    unnamed_arguments = 0
 
-    def __init__(self, padding: Border, value: float) -> None:
-        super().__init__()
-        self.padding = _widths(self.axes, padding)
+    def __init__(self, padding: Lengths, value: float) -> None:
+        super().__init__(padding)
         number = checks.any_number("value", value)
         self.value = int(number) if isinstance(number, (int, np.integer)) else float(number)
 
@@ -53,26 +54,11 @@ class _ConstantPad(Layer):
         return functional.pad(input, self.padding, "constant", self.value)
 
 
-class _ZeroPad(Layer):
+class _ZeroPad(_Border):
     """The borders of zeros."""
-
-    axes: ClassVar[int]
-    unnamed_arguments = 1
-
-    def __init__(self, padding: Border) -> None:
-        super().__init__()
-        self.padding = _widths(self.axes, padding)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.pad(input, self.padding)
-
-
-def _widths(axes: int, padding: Border) -> tuple[int, ...]:
-    """One width for each side of each axis; one number is meant for all."""
-    several = tuple(padding) if isinstance(padding, (list, tuple)) else (padding,) * (2 * axes)
-    if len(several) != 2 * axes:
-        raise ValueError(f"padding is one number or {2 * axes}, got {padding!r}")
-    return tuple([checks.integer("padding", width) for width in several])
 
 
 class ZeroPad1d(_ZeroPad):

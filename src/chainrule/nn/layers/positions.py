@@ -31,7 +31,7 @@ class _Added(Layer):
         return arguments.elements(given, "d_model", "max_len")
 
     def _with_rows(self, input: TensorLike, table: Tensor) -> Tensor:
-        x = arguments.as_input(as_tensor(input), self.d_model, self.dtype)
+        x = arguments.as_input(input, self.d_model, self.dtype)
         if x.ndim not in (2, 3):
             raise ShapeError(f"a sequence has 2 axes, or 3 with a batch; got shape {x.shape}")
         first = x.ndim == 3 and not self.batch_first
@@ -223,7 +223,7 @@ class RotaryPositionalEmbeddings(Layer):
             input_pos: the position of each place, (N, L) integers, or one row for all; by default
                 0 ... L - 1.
         """
-        x = arguments.as_input(as_tensor(x), self.dim, self.dtype)
+        x = arguments.as_input(x, self.dim, self.dtype)
         if x.ndim != 4:
             raise ShapeError(f"the input has shape (N, L, heads, {self.dim}), got {x.shape}")
         batch, places, heads, _ = x.shape

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.state import Buffer
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike
 from chainrule.nn import arguments
 from chainrule.nn.layers import column_statistics
 from chainrule.nn.layers.base import Layer
@@ -59,8 +59,7 @@ class FixedLinear(Layer):
         return arguments.elements(given, "in_features", "out_features")
 
     def forward(self, input: TensorLike) -> Tensor:
-        x = as_tensor(input)
-        x = arguments.as_input(x, self.in_features, self.dtype)
+        x = arguments.as_input(input, self.in_features, self.dtype)
         return _product(x, self.weight, transpose=True) + self.bias
 
 
@@ -143,8 +142,7 @@ class _Principal(Layer):
             )
 
     def _centred(self, input: TensorLike) -> Tensor:
-        x = as_tensor(input)
-        x = arguments.as_input(x, self.num_features, self.dtype)
+        arguments.as_input(input, self.num_features, self.dtype)  # which checks it
         self._check_fitted()
         return arguments.centred(input, self.mean, self.dtype)
 

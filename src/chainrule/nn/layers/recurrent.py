@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.state import Parameter
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import arguments, functional, init
 from chainrule.nn.layers.base import Layer
 from chainrule.nn.recurrence import (
@@ -149,7 +149,7 @@ class _Recurrent(Layer):
     ) -> tuple[Tensor | PackedSequence, State]:
         """The outputs and the last states, each of them (layers * directions, N, width)."""
         packed = isinstance(input, PackedSequence)
-        x = arguments.as_dtype(as_tensor(input.padded if packed else input), self.dtype)  # type: ignore[union-attr]
+        x = arguments.as_dtype(input.padded if packed else input, self.dtype)  # type: ignore[union-attr]
         self._check_input(x, packed)
         is_batch = x.ndim == 3
         if not is_batch:
@@ -202,7 +202,7 @@ class _Recurrent(Layer):
             return [tuple([zeros(shape, dtype=self.dtype) for shape in shapes])] * count
         parts = []
         for given, size in zip(hx, self._sizes(), strict=True):
-            h = arguments.as_dtype(as_tensor(given), self.dtype)
+            h = arguments.as_dtype(given, self.dtype)
             wanted = (count, batch, size) if is_batch else (count, size)
             if h.shape != wanted:
                 raise ShapeError(

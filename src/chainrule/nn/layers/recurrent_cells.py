@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.state import Parameter
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import arguments, init
 from chainrule.nn.layers.base import Layer, MaybeParameter
 from chainrule.nn.layers.recurrent import known_nonlinearity
@@ -72,7 +72,7 @@ class _Cell(Layer):
 
     def _run(self, input: TensorLike, hx: Sequence[TensorLike] | None, parts: int) -> State:
         """The state after the step; `hx` has as many parts as a state."""
-        x = arguments.as_input(as_tensor(input), self.input_size, self.dtype)
+        x = arguments.as_input(input, self.input_size, self.dtype)
         if x.ndim > 2:
             raise ShapeError(
                 f"the input of a cell has shape (N, {self.input_size}) or ({self.input_size},), "
@@ -82,7 +82,7 @@ class _Cell(Layer):
         if hx is None:
             given = (zeros(wanted, dtype=self.dtype),) * parts
         else:
-            given = tuple([arguments.as_dtype(as_tensor(h), self.dtype) for h in hx])
+            given = tuple([arguments.as_dtype(h, self.dtype) for h in hx])
         for h in given:
             if h.shape != wanted:
                 raise ShapeError(

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from chainrule import checks
 from chainrule.graph.state import Parameter
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import arguments, init
 from chainrule.nn.layers.base import Layer
 
@@ -61,6 +61,5 @@ class Scale(Layer):
         init.ones_(self.weight)
 
     def forward(self, input: TensorLike) -> Tensor:
-        x = as_tensor(input)
-        x = arguments.as_input(x, self.num_features, self.dtype)
+        x = arguments.as_input(input, self.num_features, self.dtype)
         return x * self.weight

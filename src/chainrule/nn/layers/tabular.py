@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from chainrule import checks
 from chainrule.graph.state import Parameter
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import arguments, init
 from chainrule.nn.layers.activations import SELU, Mish, ParametricActivation, ReLU
 from chainrule.nn.layers.base import Layer
@@ -112,7 +112,7 @@ class PeriodicEmbedding(Layer):
         init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: TensorLike) -> Tensor:
-        x = arguments.as_input(as_tensor(input), self.num_features, self.dtype)
+        x = arguments.as_input(input, self.num_features, self.dtype)
         rows = x.reshape(-1, self.num_features)
         columns = rows.T.reshape(self.num_features, -1, 1)
         angles = columns * (2 * math.pi * self.frequency).reshape(self.num_features, 1, -1)
@@ -224,12 +224,12 @@ class RealMLP(Layer):
             checks.integer(name, given[name], 0)
             for name in ("numeric", "plain", "codes", "num_codes")
         )
-        simple = bool(given.get("simple", False))
+        simple = bool(given["simple"])
         width = (1 if simple else _WIDTH) * numeric + plain + _DIM * codes
         total = 2 * (numeric + plain) + _DIM * num_codes + width
         if not simple:  # the periodic embedding
             total += numeric * (_WAVES * (_WIDTH + 1) + _WIDTH - 1)
-        for after in given.get("hidden", (256, 256, 256)):
+        for after in given["hidden"]:
             total += checks.count("a width", after) * (width + (1 if simple else 2))
             width = after
         total += checks.count("outputs", given["outputs"]) * (width + 1)

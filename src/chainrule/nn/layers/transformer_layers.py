@@ -196,7 +196,7 @@ class TransformerEncoderLayer(_Block):
             )
             return y
 
-        x = arguments.as_dtype(as_tensor(src), self.dtype)
+        x = arguments.as_dtype(src, self.dtype)
         return self._run(x, attend, self._feed_forward)
 
 
@@ -289,5 +289,5 @@ class TransformerDecoderLayer(_Block):
             )
             return y
 
-        x = arguments.as_dtype(as_tensor(tgt), self.dtype)
+        x = arguments.as_dtype(tgt, self.dtype)
         return self._run(x, attend, attend_to_memory, self._feed_forward)

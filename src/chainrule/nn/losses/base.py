@@ -169,7 +169,7 @@ def require_same_shape(input: Tensor, target: Tensor) -> None:
     if input.shape != target.shape:
         remedy = "They must be equal, because broadcasting would pair each with all."
         if input.size == target.size:
-            remedy += f" Use target.reshape({', '.join(map(str, input.shape))})."
+            remedy += f" Use target.reshape({', '.join(map(str, input.shape)) or '()'})."
         raise ShapeError(f"the input has shape {input.shape}, the target {target.shape}. {remedy}")
 
 
@@ -211,7 +211,8 @@ def sign_fault(values: Array) -> str | None:
     if not wrong.size:
         return None
     return (
-        f"targets must be -1 or 1; there is {wrong.flat[0]}. Of labels 0 and 1 take 2 * target - 1"
+        f"targets must be -1 or 1; there is {wrong.flat[0]}. Of labels 0 and 1 take "
+        "2.0 * target - 1.0"
     )
 
 

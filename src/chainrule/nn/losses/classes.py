@@ -111,7 +111,7 @@ def _class_labels(scores: Tensor, target: Tensor) -> Tensor:
     shape = scores.shape[:1] + scores.shape[2:] if scores.ndim > 1 else ()
     if target.shape != shape or target.dtype.kind not in "iu":
         if target.shape == scores.shape:
-            remedy = "Of one-hot rows take target.argmax(1)."
+            remedy = f"Of one-hot rows take target.argmax({min(scores.ndim, 2) - 1})."
         elif target.size == math.prod(shape):
             remedy = f"Use target.reshape({shape}), with .astype('int64') unless it is integer."
         else:

@@ -8,9 +8,10 @@ from chainrule import checks
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
-from chainrule.nn.distances import normalize, vector_norm
+from chainrule.nn.distances import normalize
 from chainrule.nn.hooks import RemovableHandle
 from chainrule.nn.module import Module
+from chainrule.ops.linalg import vector_norm
 from chainrule.ops.random import current_generator
 
 M = TypeVar("M", bound=Module)
@@ -25,7 +26,7 @@ class _WeightNorm:
 
     def length(self, v: Tensor) -> Tensor:
         axes = tuple(a for a in range(v.ndim) if self.dim is None or a != self.dim % v.ndim)
-        length = vector_norm(v, 2, axes, keepdim=True)
+        length = vector_norm(v, 2, axes, keepdims=True)
         return length.reshape(()) if self.dim is None else length
 
     def __call__(self, module: Any) -> Tensor:
@@ -158,7 +159,7 @@ def spectral_norm(
         raise ValueError(
             f"spectral_norm: {name} of shape {weight.shape} is no matrix, or has no axis {axis}"
         )
-    iterations = checks.integer("n_power_iterations", n_power_iterations, 1)
+    iterations = checks.count("n_power_iterations", n_power_iterations)
     rule = _SpectralNorm(name, iterations, checks.positive("eps", eps), axis % weight.ndim)
     rows, columns = rule.matrix(weight.node()).shape
     draw = current_generator().normal

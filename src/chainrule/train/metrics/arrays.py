@@ -89,10 +89,8 @@ class ArrayMetric:
         """The metric of all outputs of an evaluation."""
         if self.takes != "outputs":
             outputs, targets = self._prepared(outputs, targets)
-        targets_first = targets_come_first(self.function)
-        value = (
-            self.function(targets, outputs) if targets_first else self.function(outputs, targets)
-        )
+        given = (targets, outputs) if targets_come_first(self.function) else (outputs, targets)
+        value = self.function(*given)
         if np.shape(value) != ():
             raise ShapeError(
                 f"metric {self.name} is a number over the whole evaluation; the function gave an "
@@ -112,7 +110,6 @@ class ArrayMetric:
                 return self._of_classes(outputs, targets)
             if self.outputs in CLASS_OUTPUTS or self.outputs == "values":
                 return self._of_classes(outputs, targets.argmax(axis=1))
-            return self._of_decisions(outputs, targets)
         return self._of_decisions(outputs, targets)
 
     def _of_classes(self, outputs: Array, labels: Array) -> tuple[Array, Array]:
@@ -156,8 +153,9 @@ class ArrayMetric:
         return (outputs > threshold).astype(np.int64), labels
 
     def _unknown(self, *kinds: str) -> str:
-        said = f"the outputs are {self.outputs!r}" if self.outputs else "the loss does not say what"
-        said = said if self.outputs else f"{said} its outputs are"
+        said = "the loss does not say what its outputs are"
+        if self.outputs:
+            said = f"the outputs are {self.outputs!r}"
         ways = " or ".join(f"outputs={kind!r}" for kind in kinds)
         return (
             f"{self.name}: {said}, from which it can't take {self.takes}. Give the loss an "
@@ -191,6 +189,7 @@ class _Score(NamedTuple):
         binary: the arguments for two classes.
         several: those for more classes, or for several labels a row.
         takes_labels: whether it takes several labels a row, and gives the mean over them.
+        needs_classes: whether it is told all classes, of which the labels may lack some.
     """
 
     function: str
@@ -199,17 +198,18 @@ class _Score(NamedTuple):
     binary: dict[str, Any]
     several: dict[str, Any]
     takes_labels: bool = True
+    needs_classes: bool = False
 
 
 _BINARY, _MACRO = {"zero_division": 0.0}, {"zero_division": 0.0, "average": "macro"}
 
 SCORES = {
-    "auc": _Score("roc_auc_score", "scores", True, {}, {"multi_class": "ovr"}),
+    "auc": _Score("roc_auc_score", "scores", True, {}, {"multi_class": "ovr"}, needs_classes=True),
     "f1": _Score("f1_score", "classes", True, _BINARY, _MACRO),
     "precision": _Score("precision_score", "classes", True, _BINARY, _MACRO),
     "recall": _Score("recall_score", "classes", True, _BINARY, _MACRO),
     "balanced_accuracy": _Score("balanced_accuracy_score", "classes", True, {}, {}, False),
-    "log_loss": _Score("log_loss", "probabilities", False, {}, {}, False),
+    "log_loss": _Score("log_loss", "probabilities", False, {}, {}, False, needs_classes=True),
 }
 """Metrics of scikit-learn by name; of several classes or labels the mean over them counts.
 
@@ -251,8 +251,6 @@ def _score(said: _Score, outputs: Array, labels: Array) -> float:
     elif said.takes == "classes":
         classes = 1 + int(max(outputs.max(), labels.max(), 1))
     options = said.binary if classes == 2 and labels.ndim == 1 else said.several
-    if said.function == "roc_auc_score" and labels.ndim == 1 and classes > 2:
+    if said.needs_classes:
         options = {**options, "labels": range(classes)}
-    if said.function == "log_loss":
-        options = {"labels": range(classes)}
     return float(function(labels, outputs, **options))

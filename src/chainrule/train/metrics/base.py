@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError, SymbolicError
+from chainrule.errors import SymbolicError
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.markup import Constructed
+from chainrule.train.roles import scalar
 from chainrule.trees import leaves
 
 
@@ -59,11 +60,7 @@ class FunctionMetric(Metric):
                 f"metric {self.name} asks for values: {error} A function that computes with NumPy, "
                 f"over a whole evaluation, is metrics=[cr.metrics.ArrayMetric({self.name})]"
             ) from error
-        if not isinstance(value, Tensor) or value.shape != ():
-            seen = value.shape if isinstance(value, Tensor) else type(value).__name__
-            raise ShapeError(
-                f"metric {self.name} must be a scalar Tensor, the mean over the batch; got {seen}"
-            )
+        value = scalar(f"metric {self.name}", value, "return the mean over the batch")
         rows = next(leaves(output)).shape[0]
         return value.astype(np.float64) * float(rows)
 
