@@ -247,6 +247,27 @@ def test_inputs_that_do_not_fit_are_refused(make, shape, error, message):
 
 
 @pytest.mark.parametrize(
+    ("x", "w", "groups"),
+    [((2, 3, 5), (1, 2, 3), 1), ((2, 1, 5), (3, 2, 3), 1), ((3, 5), (3, 2, 3), 2)],
+)
+def test_channels_of_a_transposed_convolution_are_those_of_its_weight(x, w, groups):
+    with pytest.raises(RuntimeError):
+        torch.nn.functional.conv_transpose1d(torch.ones(x), torch.ones(w), groups=groups)
+    message = f"takes {w[0]} channels in {groups} groups of equal size; the input has {x[-2]}"
+    for given in (cr.tensor(np.ones(x)), cr.placeholder(x, "float64")):
+        with pytest.raises(cr.ShapeError, match=message):
+            nn.functional.conv_transpose1d(given, np.ones(w), groups=groups)
+
+
+@pytest.mark.parametrize("name", ["conv1d", "conv_transpose1d"])
+def test_convolutions_of_integers_are_refused(name):
+    x = np.ones((1, 3, 5), "int64")
+    for given in (cr.tensor(x), cr.placeholder(x.shape, "int64")):
+        with pytest.raises(cr.DTypeError, match=f"{name} takes floating Tensors, not int64"):
+            getattr(nn.functional, name)(given, np.ones((3, 3, 2), "int64"))
+
+
+@pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: nn.Conv2d(3, 4, 3, groups=2), "multiples of groups"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule import checks
-from chainrule.errors import ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.padding import pad
 from chainrule.ops import conv as operations
@@ -63,6 +63,8 @@ def _operands(name: str, axes: int, input: TensorLike, weight: TensorLike) -> tu
             f"more than the second; got {x.shape} and {w.shape}"
         )
     dtype = common_dtype(x, w)
+    if dtype.kind != "f":
+        raise DTypeError(f"{name} takes floating Tensors, not {x.dtype} and {w.dtype}; cast one")
     x, w = x.astype(dtype), w.astype(dtype)
     if x.ndim == axes + 1:
         x = x.reshape(1, *x.shape)
@@ -112,6 +114,12 @@ def _conv_transpose(
     dilation: Lengths,
 ) -> Tensor:
     x, w = _operands(name, axes, input, weight)
+    groups = checks.count("groups", groups)
+    if x.shape[1] != w.shape[0] or w.shape[0] % groups:
+        raise ShapeError(
+            f"{name}: the weight of shape {w.shape} takes {w.shape[0]} channels in {groups} groups "
+            f"of equal size; the input has {x.shape[1]}"
+        )
     steps, distances = lengths("stride", stride, axes), lengths("dilation", dilation, axes)
     border = lengths("padding", padding, axes, 0)
     more = lengths("output_padding", output_padding, axes, 0)
@@ -132,7 +140,6 @@ def _conv_transpose(
         raise ShapeError(
             f"{name}: padding {border} leaves nothing of an output over {spatial}; take less"
         )
-    groups = checks.count("groups", groups)
     # The part of an output padding that is whole strides lies beyond all that a kernel reaches.
     beyond = [m // s * s for m, s in zip(more, steps, strict=True)]
     if any(beyond):
