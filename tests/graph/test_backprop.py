@@ -454,6 +454,13 @@ class TestGrad:
         with pytest.raises(cr.ShapeError, match=r"needs grad_output"):
             (x * 2.0).backward()
 
+    @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+    def test_of_one_element_it_is_1(self, shape):
+        x = leaf(np.full(shape, 3.0))
+        np.testing.assert_array_equal(cr.grad(x * x, x).numpy(), np.full(shape, 6.0), strict=True)
+        (x * x).backward()
+        np.testing.assert_array_equal(x.grad.numpy(), np.full(shape, 6.0), strict=True)
+
     def test_dtypes_of_grad_output(self):
         x = cr.tensor([1.0, 2.0], requires_grad=True)
         for weights in (np.array([1.0, 2.0]), cr.tensor(np.array([1.0, 2.0])), [1, 2]):

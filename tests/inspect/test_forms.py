@@ -225,7 +225,7 @@ def test_a_walk_through_a_network_is_that_of_its_explanation():
         (3.0, TypeError, "a scalar Tensor or an Explanation, got 3.0"),
         (cr.placeholder(()), ValueError, "has no value yet"),
         (cr.tensor(1.0), ValueError, "depends on no leaf that requires a gradient"),
-        (cr.tensor([1.0, 2.0], requires_grad=True) * 2.0, cr.ShapeError, "only for a scalar"),
+        (cr.tensor([1.0, 2.0], requires_grad=True) * 2.0, cr.ShapeError, "only of one element"),
     ],
 )
 def test_what_can_not_be_walked_is_refused(what, error, said):

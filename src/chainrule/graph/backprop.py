@@ -183,15 +183,15 @@ def backprop(
         targets: the set T; by default all leaves of `z` that require a gradient. A `Parameter`
             stands for every leaf through which the graph reads it; where it requires a gradient
             now, not for those of reads while it was frozen.
-        grad_output: the gradient of a final result with respect to `z`, of its shape; ones where
-            `z` is a scalar.
+        grad_output: the gradient of a final result with respect to `z`, of its shape; 1 where
+            `z` has one element.
 
     Returns:
         The `grad_table`, a `graph.GradTable`: a Tensor of the same shape for each variable that has
         a gradient.
 
     Raises:
-        ShapeError: if `z` is not a scalar and `grad_output` is missing, or their shapes differ.
+        ShapeError: if `z` has not one element and `grad_output` is missing, or their shapes differ.
         TypeError: if `z` or a target is no Tensor.
 
     Example:
@@ -322,10 +322,10 @@ def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
     if z.dtype.kind != "f":
         raise DTypeError(f"only floating Tensors can be differentiated, not {checks.described(z)}")
     if grad_output is None:
-        if z.shape != ():
+        if z.size != 1:
             raise ShapeError(
                 f"the gradient of a Tensor of shape {z.shape} needs grad_output of that shape; "
-                "only for a scalar is it 1 by default. Sum the Tensor, or pass grad_output."
+                "only of one element is it 1 by default. Sum the Tensor, or pass grad_output."
             )
         return functions["ones_like"](z)
     grad = as_tensor(grad_output, None if isinstance(grad_output, Tensor) else z.dtype)
@@ -435,7 +435,7 @@ def grad(
     The gradient is part of the graph and can be differentiated again.
 
     Args:
-        z: a scalar, or a Tensor of any shape with `grad_output`; or several; gradients add up.
+        z: a Tensor of one element, or any with `grad_output`; or several; gradients add up.
         inputs: a Tensor, several or a dict of Tensors; the gradient with respect to one that
             `z` does not depend on is zeros.
         grad_output: the gradient of a final result with respect to `z`; of several a sequence.
