@@ -80,6 +80,17 @@ def test_training_is_pytorchs(name, options, way):
         np.testing.assert_array_equal(copied(X).numpy(), ours(X).numpy())
 
 
+def test_a_new_spectral_norm_is_that_of_pytorchs_parametrizations():
+    weight = np.diag([3.0, 1.0, 0.5, 0.25])[:3] + 0.1
+    ours, theirs = nn.Linear(4, 3, dtype="float64"), torch.nn.Linear(4, 3).double()
+    ours.weight.assign(weight)
+    theirs.weight.data = torch.as_tensor(weight)
+    ours = nn.utils.parametrizations.spectral_norm(ours).eval()
+    theirs = torch.nn.utils.parametrizations.spectral_norm(theirs).eval()
+    np.testing.assert_allclose(ours.weight.numpy(), theirs.weight.detach().numpy(), rtol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(ours.weight.numpy(), 2), 1, rtol=1e-9)
+
+
 @pytest.mark.parametrize(("name", "options"), KINDS)
 def test_taken_away(name, options):
     ours, _ = pair(name, options)

@@ -15,6 +15,7 @@ from chainrule.ops.linalg import vector_norm
 from chainrule.ops.random import current_generator
 
 M = TypeVar("M", bound=Module)
+_FIRST_ITERATIONS = 15  # of a new spectral norm, as in PyTorch's parametrizations
 
 
 class _WeightNorm:
@@ -99,12 +100,14 @@ class _SpectralNorm:
         return W.transpose(*order).reshape(W.shape[self.dim], -1)
 
     def improve(self, module: Any, inputs: Any) -> None:
-        if not module.training:
-            return
+        if module.training:
+            self.iterate(module, self.iterations)
+
+    def iterate(self, module: Any, iterations: int) -> None:
         with no_grad():
             W = self.matrix(getattr(module, self.name + "_orig").node())
             u, v = (getattr(module, self.name + end) for end in ("_u", "_v"))
-            for _ in range(self.iterations):
+            for _ in range(iterations):
                 v.assign(normalize(W.T @ u.node(), dim=0, eps=self.eps))
                 u.assign(normalize(W @ v.node(), dim=0, eps=self.eps))
 
@@ -125,8 +128,9 @@ def spectral_norm(
     """Divide a weight by its largest singular value, so that the layer lengthens no vector.
 
     The parameter ``weight`` gives way to ``weight_orig``, and the buffers ``weight_u`` and
-    ``weight_v``, which power iterations improve before each forward in training. The singular value
-    is differentiated with u and v held fixed. `remove_spectral_norm` goes back.
+    ``weight_v``, of 15 power iterations to begin with, which further ones improve before each
+    forward in training. The singular value is differentiated with u and v held fixed.
+    `remove_spectral_norm` goes back.
 
     Args:
         module: a layer.
@@ -168,6 +172,7 @@ def spectral_norm(
     module.register_parameter(name + "_orig", Parameter(weight))
     for end, vector in zip(("_u", "_v"), vectors, strict=True):
         module.register_buffer(name + end, vector)
+    rule.iterate(module, _FIRST_ITERATIONS)
     module._compute(name, rule)
     rule.handle = module.register_forward_pre_hook(rule.improve)
     return module
