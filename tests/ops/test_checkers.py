@@ -153,6 +153,14 @@ def test_integers_and_booleans_are_passed_on():
     check_gradient(function, np.arange(3.0), np.array([2, 0, 0]), np.array([True, False, True]))
 
 
+def test_a_function_may_read_values_of_a_number():
+    def function(x):
+        assert x.numpy().shape == ()
+        return x * x if x.item() > 0 else -x
+
+    check_gradient(function, 2.0)
+
+
 def test_several_outputs_in_a_structure():
     check_gradient(lambda x: {"a": x * x, "b": [cr.exp(x), x > 0]}, [1.0, 2.0])
     with pytest.raises(AssertionError, match="order 1 by input 0"):

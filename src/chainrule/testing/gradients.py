@@ -162,7 +162,7 @@ def _check_order(
 
 def _variables(arrays: Sequence[Array]) -> list[Tensor]:
     """The arrays as leaves; floating ones require a gradient."""
-    return [Tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+    return [Tensor(np.asarray(a), requires_grad=a.dtype.kind == "f") for a in arrays]
 
 
 def _gradient(function: Function, parameters: list[Parameter], outputs: int) -> Function:
