@@ -142,6 +142,36 @@ def test_the_indices_of_a_part_are_looked_at_once_a_pass():
     assert [yb.tolist() for _, yb in chosen] == [y[:4:2].tolist(), y[4:8:2].tolist()]
 
 
+class AtOnce(Dataset):
+    """Its samples of a batch are marked, and it notes which are asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        return index
+
+    def __getitems__(self, indices):
+        self.asked.append(indices)
+        return [index + 100 for index in indices]
+
+
+@pytest.mark.parametrize("part", [None, [6, 2, 4]])
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_a_dataset_may_give_the_samples_of_a_batch_at_once(part, batch_size):
+    torch = pytest.importorskip("torch")
+    results, asked = [], []
+    for library in (torch.utils.data, cr.data):
+        dataset = AtOnce()
+        given = dataset if part is None else library.Subset(library.Subset(dataset, part), [2, 0])
+        results.append([plain(batch) for batch in library.DataLoader(given, batch_size)])
+        asked.append(dataset.asked)
+    assert results[0] == results[1] and asked[0] == asked[1]
+
+
 def test_shuffling_gives_each_row_once_and_depends_on_the_generator():
     data = TensorDataset(np.arange(100))
 

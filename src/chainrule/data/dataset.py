@@ -23,7 +23,8 @@ class Dataset:
 
     A sample is what a model takes and is compared with, such as a pair (x, y) of arrays. A
     `DataLoader` makes batches of samples. Anything with the two methods will do, a list of pairs
-    too.
+    too. A dataset that reads many samples faster at once has `__getitems__` as well: it takes the
+    list of a batch's indices, and returns the list of their samples.
 
     Example:
         >>> class Squares(Dataset):
@@ -131,6 +132,16 @@ class Subset(Dataset):
 
     def __getitem__(self, index: Any) -> Any:
         return self.dataset[self.indices[index]]
+
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
+        return samples(self.dataset, [self.indices[index] for index in indices])
+
+
+def samples(dataset: Any, indices: Sequence[int]) -> Sequence[Any]:
+    """The samples of several indices, at once where the dataset has `__getitems__`."""
+    at_once = getattr(dataset, "__getitems__", None)
+    found: Sequence[Any] = [dataset[i] for i in indices] if at_once is None else at_once(indices)
+    return found
 
 
 class ConcatDataset(Dataset):

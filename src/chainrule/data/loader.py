@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.data.batches import IndexedBatches
-from chainrule.data.dataset import IterableDataset, Subset, TensorDataset
+from chainrule.data.dataset import IterableDataset, Subset, TensorDataset, samples
 from chainrule.data.mapped import mapped_files
 from chainrule.data.samplers import BatchSampler, RandomSampler, SequentialSampler
 from chainrule.dtypes import check_unmasked
@@ -361,7 +361,7 @@ class _Loader:
         if self.collate is None and type(self._base) is TensorDataset:
             rows = np.asarray(chosen)
             return self._base.take(rows if self._indices is None else self._indices[rows])
-        return (self.collate or default_collate)([self.dataset[index] for index in chosen])
+        return (self.collate or default_collate)(list(samples(self.dataset, list(chosen))))
 
 
 def _without_subsets(dataset: Any) -> tuple[Any, Array | None]:
