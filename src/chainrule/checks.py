@@ -152,6 +152,13 @@ def any_number(name: str, value: Any) -> Any:
     return value
 
 
+def as_float(name: str, value: Any) -> float:
+    """Anything that stands for one number, as a float."""
+    if value is None or isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} is a number, got {value!r:.80}")
+    return float(value)
+
+
 def number(name: str, value: Any) -> float:
     """A finite number, as a Python number."""
     any_number(name, value)

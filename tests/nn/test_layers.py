@@ -193,6 +193,22 @@ def test_slopes_of_prelu_are_not_rounded_to_whole_numbers():
     assert nn.functional.prelu(np.array([-1, 2]), [0.5]).tolist() == [-0.5, 2.0]
 
 
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3), (2, 0)])
+def test_prelu_takes_a_slope_without_axes(shape):
+    x = np.random.default_rng(0).standard_normal(shape)
+    ours, theirs = cr.tensor(0.25, "float64", requires_grad=True), torch.tensor(0.25).double()
+    expected = torch.nn.functional.prelu(torch.as_tensor(x), theirs.requires_grad_())
+    found = nn.functional.prelu(x, ours)
+    np.testing.assert_allclose(found.numpy(), expected.detach().numpy(), strict=True)
+    expected.sum().backward(), found.sum().backward()
+    assert ours.grad.item() == pytest.approx(theirs.grad.item())
+
+
+def test_the_bounds_of_hardtanh_are_in_order():
+    with pytest.raises(ValueError, match=r"min_val 0\.5 is greater than max_val -0\.5"):
+        nn.functional.hardtanh([1.0], 0.5, -0.5)
+
+
 @pytest.mark.parametrize(("shape", "dim"), [((4, 6), -1), ((4, 6), 0), ((2, 4, 3), 1), ((8,), 0)])
 def test_glu_is_pytorchs(shape, dim):
     x = np.random.default_rng(0).standard_normal(shape)

@@ -39,7 +39,6 @@ REFUSED = [
     ("(Adaptive)?MaxPool[12]d", "return_indices", "there is no MaxUnpool that would take them"),
     ("BatchNorm[12]d", "more than one element for each feature", "its variance would be 0"),
     ("Softplus", "beta", "the formula divides by it"),
-    ("Softmax|LogSoftmax|Softmin|GLU", "axis", "a 0-d input has no axis"),
     ("(Log)?Softm(ax|in)", "missing 1 required", "PyTorch guesses the axis, and warns"),
     (".*Loss", "size_average|reduce'|legacy", "deprecated by PyTorch in 2018"),
 ]

@@ -54,16 +54,18 @@ def test_functions_of_floats_take_python_integers():
 
 
 @pytest.mark.parametrize("name", ["argmax", "argmin"])
-@pytest.mark.parametrize("shape", [(), (4,), (2, 3, 2)])
-def test_an_index_of_all_axes_keeps_them(name, shape):
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((), None), ((), 0), ((), -1), ((4,), None), ((2, 3, 2), None)]
+)
+def test_an_index_of_all_axes_keeps_them(name, shape, axis):
     x = np.random.default_rng(0).standard_normal(shape)
-    expected = getattr(np, name)(x, keepdims=True)
+    expected = getattr(np, name)(x, axis, keepdims=True)
     for found in (
-        getattr(cr, name)(cr.tensor(x), keepdims=True),
-        getattr(cr.tensor(x), name)(keepdim=True),
+        getattr(cr, name)(cr.tensor(x), axis, keepdims=True),
+        getattr(cr.tensor(x), name)(axis, keepdim=True),
     ):
         np.testing.assert_array_equal(found.numpy(), expected, strict=True)
-    (native,) = run_native(lambda t: getattr(cr, name)(t, keepdims=True), x)
+    (native,) = run_native(lambda t: getattr(cr, name)(t, axis, keepdims=True), x)
     np.testing.assert_array_equal(native, expected, strict=True)
 
 

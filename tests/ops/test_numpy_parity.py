@@ -144,6 +144,8 @@ def test_variance_with_correction():
     np.testing.assert_allclose(found, x.std(0, ddof=1), rtol=1e-12)
     with pytest.raises(cr.ShapeError, match="more elements"):
         cr.var(np.ones((1, 3)), 0, correction=1)
+    with pytest.raises(TypeError, match="correction is a number, got None"):
+        cr.std(x, 0, correction=None)
 
 
 MATRICES = [

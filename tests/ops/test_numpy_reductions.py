@@ -23,7 +23,7 @@ def numbers(shape, dtype):
 
 def axes_of(shape):
     yield None
-    yield from range(-len(shape), len(shape))
+    yield from range(-len(shape), len(shape)) if shape else (0, -1)
     if len(shape) > 1:
         yield (0, -1)
 
@@ -95,9 +95,9 @@ def test_the_smallest(dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool", "int32"])
 @pytest.mark.parametrize("name", ["cumsum", "cumprod"])
 def test_running_sums_and_products(name, dtype):
-    for shape in [(5,), (1,), (0,), (3, 4), (2, 33, 3), (0, 2), (2, 0)]:
+    for shape in [(), (5,), (1,), (0,), (3, 4), (2, 33, 3), (0, 2), (2, 0)]:
         x = np.asarray(numbers(shape, dtype), dtype)
-        for axis in (None, *range(-len(shape), len(shape))):
+        for axis in (None, *(range(-len(shape), len(shape)) if shape else (0, -1))):
             expected = getattr(np, name)(x, axis=axis)
             if x.dtype.kind == "f":
                 expected = getattr(np, name)(x.astype("float64"), axis=axis).astype(dtype)

@@ -412,8 +412,8 @@ def plain(name: str, value: Any) -> Any:
 
 
 def plain_number(name: str, value: Any) -> float:
-    """`value` as a float; raises as `plain` does."""
-    return float(plain(name, value))
+    """`value` as a float; raises as `plain` does, and a TypeError for what is no number."""
+    return checks.as_float(name, plain(name, value))
 
 
 def tensor(

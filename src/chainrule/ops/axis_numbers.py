@@ -67,6 +67,16 @@ def one_axis(name: str, axis: int, ndim: int) -> int:
     return axis % ndim
 
 
+def axis_or_all(name: str, axis: int | None, ndim: int) -> int | None:
+    """One axis as a non-negative number, or None: all, as of a number without axes 0 and -1 are."""
+    if axis is None:
+        return None
+    if not ndim:
+        normalize_axes(name, axis, ())
+        return None
+    return one_axis(name, axis, ndim)
+
+
 def as_list(name: str, numbers: int | Sequence[int]) -> list[int]:
     """One whole number, or several, as a list."""
     try:

@@ -11,7 +11,7 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
-from chainrule.ops.axis_numbers import one_axis
+from chainrule.ops.axis_numbers import axis_or_all, one_axis
 from chainrule.ops.comparison import not_equal
 from chainrule.ops.declare import BOOL, as_summed, of_one_dtype
 from chainrule.ops.joining import concatenate
@@ -60,9 +60,8 @@ def _along(
 ) -> tuple[Tensor, int]:
     """x in the dtype of its running sums, flattened where there is no axis, and the axis."""
     x = as_summed(x, dtype)
-    if axis is None:
-        return x.reshape(-1), 0
-    return x, one_axis(name, axis, x.ndim)
+    axis = axis_or_all(name, axis, x.ndim)
+    return (x.reshape(-1), 0) if axis is None else (x, axis)
 
 
 @both_names()

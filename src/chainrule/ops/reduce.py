@@ -14,10 +14,10 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
 from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up
-from chainrule.ops.axis_numbers import Axes, normalize_axes, one_axis
+from chainrule.ops.axis_numbers import Axes, axis_or_all, normalize_axes
 from chainrule.ops.comparison import equal, where
 from chainrule.ops.declare import as_summed, astype
 from chainrule.ops.samples import examples
@@ -191,13 +191,14 @@ def _variance(
     x = x.astype(np.float64)
     axes = normalize_axes(name, axis, x.shape)
     count = _count(x.shape, axes)
-    if count <= plain("correction", correction):
+    fewer = plain_number("correction", correction)
+    if count <= fewer:
         raise ShapeError(
-            f"{name} over {count} elements with correction {correction}: shape {x.shape}, "
+            f"{name} over {count} elements with correction {fewer:g}: shape {x.shape}, "
             f"axes {axes}; more elements are needed"
         )
     centred = x - mean(x, axes, keepdims=True)
-    variance = (centred * centred).sum(axes, keepdims) / float(count - correction)
+    variance = (centred * centred).sum(axes, keepdims) / (count - fewer)
     return variance, result
 
 
@@ -362,10 +363,10 @@ def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
     With `keepdims` that axis, or each where `axis` is None, stays with length 1.
     """
     x = as_tensor(x)
+    axis = axis_or_all("argmax", axis, x.ndim)
     if axis is None:
         index = _argmax.apply(x.reshape(-1), axis=0, keepdims=False)
         return index.reshape((1,) * x.ndim) if keepdims else index
-    axis = one_axis("argmax", axis, x.ndim)
     return _argmax.apply(x, axis=axis, keepdims=keepdims)
 
 

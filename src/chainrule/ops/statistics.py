@@ -12,7 +12,7 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops import reduce
-from chainrule.ops.axis_numbers import normalize_axes, one_axis
+from chainrule.ops.axis_numbers import axis_or_all, normalize_axes
 from chainrule.ops.bitwise import invert, truth
 from chainrule.ops.comparison import equal, not_equal, where
 from chainrule.ops.declare import align_floats, as_summed, of_one_dtype
@@ -151,7 +151,7 @@ def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
         tensor([1, 0])
     """
     x = as_tensor(x)
-    axis = None if axis is None else one_axis("argmin", axis, x.ndim)
+    axis = axis_or_all("argmin", axis, x.ndim)
     if x.dtype.kind in "biu" and x.dtype.itemsize < 8:
         x = x.astype(np.int64)
     # ~x turns the order of all integers round; -x would not that of the least, or of unsigned ones.

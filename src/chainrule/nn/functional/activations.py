@@ -18,7 +18,7 @@ from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
 from chainrule.nn import arguments
 from chainrule.nn.functional.normalisation import over_axis_1
 from chainrule.ops import expm1, maximum, minimum, sigmoid, tanh, where
-from chainrule.ops.axis_numbers import one_axis
+from chainrule.ops.axis_numbers import axis_or_all
 from chainrule.ops.random import uniform
 
 __all__ = [
@@ -86,7 +86,7 @@ def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
 
     Args:
         input: any shape.
-        weight: one slope, of shape (1,), or one for each channel, of shape (input.shape[1],).
+        weight: one slope, of shape () or (1,), or one for each channel, of (input.shape[1],).
 
     Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015.
 
@@ -103,12 +103,12 @@ def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
         weight = as_tensor(weight, x.dtype)
     weight = as_tensor(weight)
     channels = x.shape[1] if x.ndim > 1 else 1
-    if weight.shape not in ((1,), (channels,)):
+    if weight.shape not in ((), (1,), (channels,)):
         raise ShapeError(
             f"prelu: the weight has shape {weight.shape}; an input of shape {x.shape} takes (1,) "
             f"or ({channels},), one slope for each channel (axis 1)"
         )
-    slope = weight.reshape(()) if weight.shape == (1,) else over_axis_1(weight, x)
+    slope = weight.reshape(()) if weight.shape in ((), (1,)) else over_axis_1(weight, x)
     return where(x > 0.0, x, slope * x)
 
 
@@ -239,6 +239,8 @@ def hardtanh(
     """
     x = as_tensor(input)
     low, high = plain_number("min_val", min_val), plain_number("max_val", max_val)
+    if low > high:
+        raise ValueError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
     return maximum(low, minimum(high, x))  # of a tie the bound takes the gradient
 
 
@@ -447,7 +449,7 @@ def rrelu(
 def softmax(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along the axis `dim`, of x in `dtype` if one is given."""
     x = _cast(input, dtype)
-    return ops.softmax(x, one_axis("softmax", arguments.axis("softmax", dim), x.ndim))
+    return ops.softmax(x, axis_or_all("softmax", arguments.axis("softmax", dim), x.ndim))
 
 
 @both_names()
@@ -456,7 +458,9 @@ def log_softmax(
 ) -> Tensor:
     """The logarithm of softmax along the axis `dim`, of x in `dtype` if one is given."""
     x = _cast(input, dtype)
-    return ops.log_softmax(x, one_axis("log_softmax", arguments.axis("log_softmax", dim), x.ndim))
+    return ops.log_softmax(
+        x, axis_or_all("log_softmax", arguments.axis("log_softmax", dim), x.ndim)
+    )
 
 
 @both_names()
@@ -469,7 +473,7 @@ def softmin(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | Non
         tensor([[0.7311, 0.2689]])
     """
     x = _cast(input, dtype)
-    return ops.softmax(-x, one_axis("softmin", arguments.axis("softmin", dim), x.ndim))
+    return ops.softmax(-x, axis_or_all("softmin", arguments.axis("softmin", dim), x.ndim))
 
 
 def _cast(input: TensorLike, dtype: DTypeLike | None) -> Tensor:
