@@ -201,8 +201,22 @@ def test_a_singular_matrix_is_named():
         cr.linalg.cholesky(x)
     x = positive((3, 2, 2))
     x[2, 0, 1] += 1
-    with pytest.raises(np.linalg.LinAlgError, match=r"matrix \(2,\) of the stack is not symmetric"):
-        cr.linalg.cholesky(x)
+    for function in (cr.linalg.cholesky, cr.linalg.eigh, cr.linalg.eigvalsh):
+        with pytest.raises(
+            np.linalg.LinAlgError, match=r"matrix \(2,\) of the stack is not symmetric"
+        ):
+            function(x)
+
+
+@pytest.mark.parametrize("triangle", ["L", "U"])
+def test_either_triangle_of_a_symmetric_matrix_has_its_eigenvalues(triangle):
+    x = positive((2, 3, 3))
+    expected = np.linalg.eigvalsh(x, triangle)
+    np.testing.assert_allclose(cr.linalg.eigvalsh(x, UPLO=triangle).numpy(), expected)
+    np.testing.assert_allclose(cr.linalg.eigh(x, triangle).eigenvalues.numpy(), expected)
+    for function in (cr.linalg.eigh, cr.linalg.eigvalsh):
+        with pytest.raises(ValueError, match="UPLO is 'L' or 'U', got 'V'"):
+            function(x, "V")
 
 
 def test_cholesky_upper():

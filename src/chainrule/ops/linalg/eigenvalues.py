@@ -10,7 +10,7 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import where
-from chainrule.ops.linalg.solving import check_square, floating
+from chainrule.ops.linalg.solving import check_square, check_symmetric, floating
 from chainrule.ops.samples import examples
 
 __all__ = ["Eigh", "eigh", "eigvalsh"]
@@ -86,7 +86,7 @@ class Eigh(NamedTuple):
 
 
 @both_names(A="x")
-def eigh(x: TensorLike) -> Eigh:
+def eigh(x: TensorLike, UPLO: str = "L") -> Eigh:
     """The eigenvalues w and eigenvectors V of symmetric matrices: x = V diag(w) V^T.
 
     The symmetric part of `x` is taken, so its gradients are symmetric. The vectors have gradients
@@ -95,9 +95,11 @@ def eigh(x: TensorLike) -> Eigh:
 
     Args:
         x: shape (..., n, n); symmetric but for rounding.
+        UPLO: "L" or "U", the triangle that NumPy reads; both have the same numbers here.
 
     Raises:
         ShapeError: if the matrices are not square.
+        numpy.linalg.LinAlgError: if one is not symmetric; it is named.
 
     Example:
         >>> import chainrule as cr
@@ -106,24 +108,27 @@ def eigh(x: TensorLike) -> Eigh:
         [1.0, 3.0]
     """
     (x,) = floating(x)
-    check_square("eigh", x)
+    _check_triangle("eigh", UPLO)
+    check_symmetric("eigh", x)
     return Eigh(eigenvalues.apply(x), eigenvectors.apply(x))
 
 
 @both_names(A="x")
-def eigvalsh(x: TensorLike) -> Tensor:
+def eigvalsh(x: TensorLike, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, in ascending order. Natively it is refused.
 
     The symmetric part of `x` is taken. The gradient is V diag(g) V^T.
 
     Args:
         x: shape (..., n, n); symmetric but for rounding.
+        UPLO: see `eigh`.
 
     Returns:
         Shape (..., n).
 
     Raises:
         ShapeError: if the matrices are not square.
+        numpy.linalg.LinAlgError: if one is not symmetric; it is named.
 
     Example:
         >>> import chainrule as cr
@@ -131,5 +136,11 @@ def eigvalsh(x: TensorLike) -> Tensor:
         tensor([1., 2.])
     """
     (x,) = floating(x)
-    check_square("eigvalsh", x)
+    _check_triangle("eigvalsh", UPLO)
+    check_symmetric("eigvalsh", x)
     return eigenvalues.apply(x)
+
+
+def _check_triangle(name: str, triangle: str) -> None:
+    if triangle not in ("L", "U"):
+        raise ValueError(f"{name}: UPLO is 'L' or 'U', got {triangle!r}")

@@ -418,6 +418,22 @@ _cholesky.differentiable(_cholesky_rule)
 _ASYMMETRY = 1e-3  # the largest, relative to the largest element, that rounding explains
 
 
+def check_symmetric(name: str, x: Tensor) -> None:
+    """Refuse square matrices that are not symmetric; those without a value pass."""
+    check_square(name, x)
+    value = x.node().value
+    if value is None:
+        return
+    difference = np.abs(value - value.swapaxes(-1, -2)).max((-2, -1), initial=0)
+    size = np.abs(value).max((-2, -1), initial=0)
+    for place in np.argwhere(difference > _ASYMMETRY * size)[:1]:
+        where = f" {tuple(place.tolist())} of the stack" if place.size else ""
+        raise np.linalg.LinAlgError(
+            f"{name}: matrix{where} is not symmetric; of a lower triangle L make "
+            "L + L.mT - cr.diag(cr.diagonal(L))"
+        )
+
+
 @both_names(A="x")
 def cholesky(x: TensorLike, *, upper: bool = False) -> Tensor:
     """The triangle L with L L^T = x of each symmetric, positive definite matrix.
@@ -439,16 +455,6 @@ def cholesky(x: TensorLike, *, upper: bool = False) -> Tensor:
                 [1., 1.]])
     """
     (x,) = floating(x)
-    check_square("cholesky", x)
-    value = x.node().value
-    if value is not None:
-        difference = np.abs(value - value.swapaxes(-1, -2)).max((-2, -1), initial=0)
-        size = np.abs(value).max((-2, -1), initial=0)
-        for place in np.argwhere(difference > _ASYMMETRY * size)[:1]:
-            where = f" {tuple(place.tolist())} of the stack" if place.size else ""
-            raise np.linalg.LinAlgError(
-                f"cholesky: matrix{where} is not symmetric; of a lower triangle L make "
-                "L + L.mT - cr.diag(cr.diagonal(L))"
-            )
+    check_symmetric("cholesky", x)
     y = _cholesky.apply((x + x.mT) * 0.5)
     return y.mT if upper else y
