@@ -241,6 +241,16 @@ def test_subscripts_that_do_not_fit_are_refused(subscripts, shapes, error, words
             cr.einsum(subscripts, *map(make, shapes))
 
 
+@pytest.mark.parametrize("sequence", [list, tuple])
+def test_einsum_takes_its_operands_in_a_list(sequence):
+    a, b = drawn((2, 3), np.float64), drawn((3, 4), np.float64)
+    for pair in ((cr.tensor(a), cr.tensor(b)), (a, cr.tensor(b)), (a, b)):
+        found = cr.einsum("ij,jk->ik", sequence(pair))
+        np.testing.assert_allclose(found.numpy(), a @ b)
+    rows = sequence([cr.tensor(a[0]), cr.tensor(a[1])])
+    np.testing.assert_allclose(cr.einsum("ij->j", rows).numpy(), a.sum(0))
+
+
 def test_einsum_refuses_booleans_and_lists_of_axes():
     with pytest.raises(cr.DTypeError, match="numbers, not booleans"):
         cr.einsum("i", cr.tensor([True]))

@@ -28,7 +28,9 @@ class _Term(NamedTuple):
 
 
 def einsum(
-    subscripts: str, *operands: TensorLike, optimize: bool | str | Sequence[Any] = True
+    subscripts: str,
+    *operands: TensorLike | Sequence[TensorLike],
+    optimize: bool | str | Sequence[Any] = True,
 ) -> Tensor:
     """The sum of the products of the operands' elements, over the letters not in the result.
 
@@ -39,7 +41,7 @@ def einsum(
 
     Args:
         subscripts: a letter for each axis, a comma between operands, "->" before the result.
-        operands: floating Tensors or integers.
+        operands: floating Tensors or integers, or one list of them, as PyTorch takes it.
         optimize: the order of the products is that one, whatever is given here.
 
     Raises:
@@ -60,6 +62,8 @@ def einsum(
             "einsum takes its subscripts as one text before the operands, as in "
             f"einsum('ij,jk->ik', a, b); got {type(subscripts).__name__}"
         )
+    if len(operands) == 1 and "," in subscripts and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
     if not operands:
         raise ValueError(f"einsum: {subscripts!r} without operands")
     dtype = common_dtype(*operands)
