@@ -41,6 +41,13 @@ def test_hints_of_speed_change_nothing(case):
         assert np.array_equal(a, b)
 
 
+def test_adam_with_decoupled_decay_is_adamw():
+    parameters = [cr.Parameter([1.0])]
+    assert not optim.Adam(parameters, decoupled_weight_decay=False).defaults["weight_decay"]
+    with pytest.raises(ValueError, match=r"is optim\.AdamW"):
+        optim.Adam(parameters, weight_decay=0.1, decoupled_weight_decay=True)
+
+
 @pytest.mark.parametrize("case", DEFAULTS, ids=str)
 def test_options_that_can_not_be_are_refused(case):
     with pytest.raises(ValueError, match="an update is not differentiated"):

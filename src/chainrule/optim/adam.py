@@ -36,6 +36,7 @@ class Adam(MomentOptimizer):
         weight_decay: adds weight_decay W to g.
         amsgrad: divides by the largest v so far (Reddi et al., "On the Convergence of Adam and
             Beyond", 2018).
+        decoupled_weight_decay: must be False: Adam with it is `AdamW`.
         options: see `Options`.
 
     Raises:
@@ -65,8 +66,12 @@ class Adam(MomentOptimizer):
         eps: float = 1e-8,
         weight_decay: float = 0,
         amsgrad: bool = False,
+        *,
+        decoupled_weight_decay: bool = False,
         **options: Unpack[Options],
     ) -> None:
+        if decoupled_weight_decay:
+            raise ValueError("Adam with decoupled_weight_decay is optim.AdamW")
         super().__init__(
             params, options, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad
         )
