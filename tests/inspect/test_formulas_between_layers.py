@@ -136,3 +136,38 @@ def test_each_number_that_formulas_of_the_loss_name_is_shown(loss):
     assert {"y", "L"} <= shown
     assert "∂L/∂L" not in text
     assert explained.trace()["nodes"][-1]["formula"]["text"] != "L = 1"
+
+
+class Steps(nn.Module):
+    """A map that is done many times, as by an implicit layer or a recurrence."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.linear, self.step = nn.Linear(1, 1, bias=False, dtype="float64"), step
+
+    def forward(self, x):
+        h = self.linear(x)
+        for _ in range(1000):
+            h = self.step(h)
+        return h
+
+
+@pytest.mark.parametrize(
+    ("step", "slope"),
+    [
+        (lambda h: h * 1.001, lambda h: 1.001),
+        (cr.sin, np.cos),
+        (lambda h: h.reshape(1, 1, 1).reshape(1, 1), lambda h: 1.0),
+    ],
+)
+def test_a_chain_of_many_operations_is_explained(step, slope):
+    model = Steps(step)
+    explained = cr.explain(model, [0.5], [0.25], lambda o, y: ((o - y) ** 2.0).sum())
+    w = next(node for node in explained.trace()["nodes"] if node["name"] == "linear.weight")
+    h, product = model.linear.weight.item() * 0.5, 0.5
+    for _ in range(1000):
+        product *= slope(h)
+        h = step(cr.tensor([[h]], dtype="float64")).item()
+    (gradient,) = w["gradient"]["values"][0]
+    assert gradient == pytest.approx(2.0 * (h - 0.25) * product, rel=1e-9)
+    assert "%1" in explained.to_text(width=100)

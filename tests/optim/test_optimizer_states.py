@@ -129,3 +129,20 @@ def test_repr():
         "SGD(\n0: ParameterGroup(\n    lr: 0.1\n    momentum: 0.0\n    dampening: 0.0\n"
         "    weight_decay: 0.0\n    nesterov: False\n    maximize: False\n)\n)"
     )
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.Adafactor])
+def test_repr_while_a_graph_is_captured(kind):
+    w = cr.Parameter([1.0])
+    optimizer = kind([w], lr=0.1)
+    schedule = optim.lr_scheduler.StepLR(optimizer, 2)
+    optimizer.param_groups[0]["lr"] = 0.25
+    seen = []
+
+    def step(x):
+        seen.append([repr(optimizer), repr(optimizer.param_groups), repr(schedule)])
+        return x * w
+
+    cr.capture(step, cr.placeholder((1,)))
+    assert seen[0] == [repr(optimizer), repr(optimizer.param_groups), repr(schedule)]
+    assert "lr: 0.25" in seen[0][0]

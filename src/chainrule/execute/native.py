@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -141,7 +142,7 @@ class Copies:
     """
 
     def __init__(self, block: StateBlock, spans: list[tuple[int, int, str]]) -> None:
-        self._block = block
+        self._block: StateBlock = weakref.proxy(block)  # which holds its copies
         self._core = _core.StateCopies(block.array, spans)
         self._version = -1
 

@@ -371,7 +371,9 @@ def backward(
             else:
                 sums[leaf] = grad if held is None else held + grad
         for leaf, total in sums.items():
-            leaf.grad = total
+            # Its origin would keep the forward pass in memory.
+            is_kept = create_graph or total.value is None
+            leaf.grad = total if is_kept else Tensor(total.value)
     finally:
         context.grad_enabled = before
 

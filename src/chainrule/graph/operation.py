@@ -172,11 +172,12 @@ class Operation:
         if context.capture is not None:
             return self._apply_captured(inputs, attributes)
         values = []
-        requires_grad = reads_state = False
+        of_states = []  # which would make other nodes, were these gone
+        requires_grad = False
         for tensor in inputs:
             if tensor.__class__ is not Tensor:
-                reads_state = True
                 tensor = tensor.node()
+                of_states.append(tensor)
             value = tensor.value
             if value is None:
                 return self._apply_symbolic(inputs, attributes)
@@ -198,7 +199,7 @@ class Operation:
         if requires_grad and self.rules and context.grad_enabled and value.dtype.kind == "f":
             node.requires_grad = True
             node.operation = self
-            node.inputs = _as_nodes(inputs) if reads_state else inputs
+            node.inputs = _as_nodes(inputs) if of_states else inputs
         else:  # no graph is kept
             node.requires_grad = False
             node.operation = None

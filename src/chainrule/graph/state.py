@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -23,8 +24,11 @@ from chainrule.graph.tensor import (
     as_tensor,
     without_tensors,
 )
+from chainrule.system import forks
 
 _KINDS = "buif"  # each takes the values of those before it
+
+_renewing = forks.lock()
 
 UNKEPT_GRADIENT = Tensor(None, shape=(), dtype=np.dtype(np.float32))
 """Stands in `.grad` for a gradient that a compiled function computed and did not keep."""
@@ -35,7 +39,8 @@ class State(Tensor):
 
     A graph never holds a State itself but the plain leaf that stands for it at one moment
     (`node()`): so nodes built earlier keep the value they saw, and during capture the same
-    reads and assignments become inputs and updates of the captured graph.
+    reads and assignments become inputs and updates of the captured graph. The leaf holds its State,
+    which holds the leaf weakly: a model that is dropped frees its memory at once.
 
     Attributes:
         guard: what threads hold while they run a step that reads or changes the State, once there
@@ -45,7 +50,7 @@ class State(Tensor):
     __slots__ = ("_is_view", "_node", "guard")
     is_state = True
     guard: Guard | None
-    _node: Tensor | None
+    _node: list[Any] | None  # what a node shows, and the present node by a weak reference
     _is_view: bool
     _without_value = (
         "it is the state of the step. Compute with it as a Tensor instead, and copy it by copy_ or "
@@ -117,16 +122,26 @@ class State(Tensor):
         capture = local.context.capture
         if capture is not None:
             return capture.read(self)
-        node = self._node
-        if node is None or node.requires_grad != self.requires_grad:
-            guard = self.guard
-            with nullcontext() if guard is None else guard.shared:
-                value = self._unchanging()
-                node = Tensor(value, self.requires_grad, self.name)
-                node.state = self
-                self._node = node
-            if guard is None and self.value is not value:
-                self._node = None  # another thread has replaced the array meanwhile
+        shown = self._node
+        if shown is not None:
+            value, reference = shown
+            node = reference()
+            if node is None or node.requires_grad != self.requires_grad:
+                with _renewing:  # threads that need it at once get the same
+                    node = shown[1]()
+                    if node is None or node.requires_grad != self.requires_grad:
+                        node = Tensor(value, self.requires_grad, self.name)
+                        node.state = self
+                        shown[1] = weakref.ref(node)
+            return node
+        guard = self.guard
+        with nullcontext() if guard is None else guard.shared:
+            value = self._unchanging()
+            node = Tensor(value, self.requires_grad, self.name)
+            node.state = self
+            self._node = [value, weakref.ref(node)]
+        if guard is None and self.value is not value:
+            self._node = None  # another thread has replaced the array meanwhile
         return node
 
     def _unchanging(self) -> Array:

@@ -31,8 +31,11 @@ def expression(
         leaf: what a leaf is called.
     """
 
-    def of(inner: Tensor, least: int = _SUM) -> Formula:
+    def of(inner: Tensor, depth: int, least: int = _SUM) -> Formula:
         """An expression, in brackets where it holds together less than its surroundings."""
+        if depth > _MOST:  # each level but a reshape adds a character
+            raise _LongError
+        depth += 1
         named = known(inner) if inner is not node else None
         if named is not None:
             return named
@@ -40,14 +43,14 @@ def expression(
             return leaf(inner)
         name, inputs = inner.operation.name, inner.inputs
         if name in _SAME:
-            return of(inputs[0], least)
+            return of(inputs[0], depth, least)
         if name == "where" and is_true(inputs[0]):
-            return of(inputs[1], least)
+            return of(inputs[1], depth, least)
         if name in _ELEMENTWISE:
             inputs = not_broadcast(inner)
         if name in OPERATORS:
-            return _checked(_bracketed(signed(name, inputs), _BINDS[name] < least))
-        terms = [of(i) for i in inputs]
+            return _checked(_bracketed(signed(name, inputs, depth), _BINDS[name] < least))
+        terms = [of(i, depth) for i in inputs]
         if name == "power":
             base, exponent = terms
             base = _bracketed(base, not base.text.isdecimal())
@@ -65,10 +68,10 @@ def expression(
         escaped = name.replace("_", r"\_")
         return _checked(Formula(f"{name}({text})", rf"\mathrm{{{escaped}}}({latex})"))
 
-    def signed(name: str, inputs: tuple[Tensor, ...]) -> Formula:
+    def signed(name: str, inputs: tuple[Tensor, ...], depth: int) -> Formula:
         weakest = _BINDS[name]
         after = weakest + (name in ("subtract", "divide"))
-        terms = [of(i, after if place else weakest) for place, i in enumerate(inputs)]
+        terms = [of(i, depth, after if place else weakest) for place, i in enumerate(inputs)]
         signs = OPERATORS[name]
         if name == "multiply" and re.fullmatch(r"[\d.]+", terms[0].text):
             signs = " ", r" \, "
@@ -86,7 +89,7 @@ def expression(
         return inner.operation is None and known(inner) is None and _is_number(leaf(inner))
 
     try:
-        found = of(node)
+        found = of(node, 0)
     except _LongError:
         return None
     return found if "%" not in found.text else None

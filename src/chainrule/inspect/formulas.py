@@ -55,6 +55,7 @@ class Formulas:
         self.derivatives: dict[Tensor, Formula] = {}
         self._letters: dict[State, Formula] = {}
         self._deltas: dict[Tensor, Formula] = {}
+        self._factors: dict[Tensor, float | None] = {step.loss: 1.0}
         self._numbers = {node: number for number, node in enumerate(step.nodes)}
         self._affine_layers = {
             node: layer
@@ -240,13 +241,20 @@ class Formulas:
 
     def _factor(self, node: Tensor) -> float | None:
         """dL/dv of all elements of v where it is one number, whatever the data are."""
-        if node is self.step.loss:
-            return 1.0
-        edges = self.step.parts.get(node, [])
-        if len(edges) != 1:
-            return None
-        ((consumer, index, _),) = edges
-        above = self._factor(consumer)
+        way = [node]  # towards the loss, as far as one consumer leads to the next
+        while way[-1] not in self._factors:
+            edges = self.step.parts.get(way[-1], [])
+            if len(edges) != 1:
+                self._factors[way[-1]] = None
+            else:
+                way.append(edges[0][0])
+        for v, consumer in zip(way[-2::-1], way[:0:-1], strict=True):
+            self._factors[v] = self._factor_through(consumer, self.step.parts[v][0][1])
+        return self._factors[node]
+
+    def _factor_through(self, consumer: Tensor, index: int) -> float | None:
+        """`_factor` of the input `index` of a node that alone takes it."""
+        above = self._factors[consumer]
         name = operation_name(consumer)
         is_same = name in ("add", "sum") or _is_first_branch(consumer, index)
         if above is None or is_same:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
-from chainrule.graph.tensor import Tensor
+from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops import maximum, minimum, where
 from chainrule.optim.arguments import Options
 from chainrule.optim.groups import ParameterGroup, ParamsT
@@ -32,7 +32,7 @@ class _Eps(Numbers):
     def scalars(self, value: tuple[Any, ...]) -> dict[str, float]:
         return {"eps1": -1.0 if value[0] is None else value[0], "eps2": value[1]}
 
-    def read(self, scalars: Mapping[str, HyperParameter]) -> tuple[Any, ...]:
+    def read(self, scalars: Mapping[str, HyperParameter | Array]) -> tuple[Any, ...]:
         eps1, eps2 = super().read(scalars)
         return None if eps1 < 0 else eps1, eps2
 

@@ -154,8 +154,13 @@ class ParameterGroup(MutableMapping[str, Any]):
         return 1 + len(self._declarations) + len(self.own)
 
     def __repr__(self) -> str:
-        lines = [f"    {key}: {value}" for key, value in self.numbers().items()]
-        return "\n".join(["ParameterGroup(", *lines, ")"])
+        # Without an error while a graph is captured, as debuggers show what they find.
+        now = {name: np.asarray(scalar.value) for name, scalar in self.scalars.items()}
+        lines = ["ParameterGroup("]
+        for key, declaration in self._declarations.items():
+            value = self._fixed[key] if key in self._fixed else declaration.read(now)
+            lines.append(f"    {key}: {value}")
+        return "\n".join([*lines, ")"])
 
     def captured(self) -> dict[str, Any]:
         """The entries of the user's that graphs depend on."""

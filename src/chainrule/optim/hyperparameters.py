@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.graph.state import HyperParameter
-from chainrule.graph.tensor import Tensor
+from chainrule.graph.tensor import Array, Tensor
 
 D = TypeVar("D", bound="Declaration")
 
@@ -69,7 +69,7 @@ class Declaration:
         """The run-time scalars for a checked value, by name; none where it is always fixed."""
         return {}
 
-    def read(self, scalars: Mapping[str, HyperParameter]) -> Any:
+    def read(self, scalars: Mapping[str, HyperParameter | Array]) -> Any:
         """The value that a group's run-time scalars stand for."""
         raise NotImplementedError
 
@@ -120,7 +120,7 @@ class Number(Declaration):
     def scalars(self, value: float) -> dict[str, float]:
         return {} if self.fixed else {self.name: value}
 
-    def read(self, scalars: Mapping[str, HyperParameter]) -> float:
+    def read(self, scalars: Mapping[str, HyperParameter | Array]) -> float:
         return float(scalars[self.name].item())
 
 
@@ -181,7 +181,7 @@ class Numbers(Declaration):
     def scalars(self, value: tuple[float, ...]) -> dict[str, float]:
         return dict(zip(self.parts, value, strict=True))
 
-    def read(self, scalars: Mapping[str, HyperParameter]) -> tuple[float, ...]:
+    def read(self, scalars: Mapping[str, HyperParameter | Array]) -> tuple[float, ...]:
         return tuple([float(scalars[part].item()) for part in self.parts])
 
 
