@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 from chainrule.drawing import bar_chart, line_chart, scatter_chart
 from chainrule.markup import escaped
 from chainrule.system.atomic_files import write_atomically
-from chainrule.tabular.cells import Cells
-from chainrule.tabular.columns import Columns
+from chainrule.tabular.cells import Cells, to_text
 from chainrule.tabular.figures import Measured, baselines, figures
-from chainrule.tabular.kinds import Unused
-from chainrule.tabular.reading import read
 from chainrule.tabular.targets import Classes
 
 _MOST_POINTS = 1000
@@ -301,7 +298,7 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
     importance = permutation_importances(model, table, target)
     largest = max(importance.values(), default=0.0)
     largest = largest if largest > 0 else 1.0
-    cells = _used(model.columns, table)
+    cells = {column.name: found for column, found in model.columns.cells_of(table)}
     described = sorted(model.columns.describe(), key=lambda c: -importance.get(c["name"], -np.inf))
     rows = []
     for column in described:
@@ -321,7 +318,7 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
     return f'<div class="wide"><table>{heading}{"".join(rows)}</table></div>'
 
 
-def _values(cells: Any) -> str:
+def _values(cells: Cells | None) -> str:
     """A column's values in few words."""
     if cells is None:
         return ""
@@ -370,46 +367,24 @@ def permutation_importances(
     Source: Breiman, "Random forests", Machine Learning 45, 2001.
     """
     rng = np.random.default_rng(seed)
-    columns: Columns = model.columns
-    used = _used(columns, table)
-    some = np.sort(rng.permutation(len(next(iter(used.values())).missing))[:_MOST_ROWS])
+    used = {column.name: _objects(cells) for column, cells in model.columns.cells_of(table)}
+    some = np.sort(rng.permutation(len(next(iter(used.values()))))[:_MOST_ROWS])
     y = np.asarray(target)[some]
-    cells = {name: np.full(len(some), None) for name in columns.names}
-    cells |= {name: _objects(found)[some] for name, found in used.items()}
+    cells = {name: np.full(len(some), None) for name in model.columns.names}
+    cells |= {name: values[some] for name, values in used.items()}
     measure = "accuracy" if model.is_classification else "rmse"
     sign = -1.0 if model.is_classification else 1.0
     before = figures(model, cells, y)[measure]
     shares = {}
-    for column in columns.describe():
-        if column["kind"] != "unused":
-            name = column["name"]
-            shuffled = {**cells, name: cells[name][rng.permutation(len(some))]}
-            shares[name] = sign * (figures(model, shuffled, y)[measure] - before)
+    for name in used:
+        shuffled = {**cells, name: cells[name][rng.permutation(len(some))]}
+        shares[name] = sign * (figures(model, shuffled, y)[measure] - before)
     return shares
 
 
-def _used(columns: Columns, table: Any) -> dict[str, Cells]:
-    """The cells of the columns that are used, read as the training decided; others may hold
-    anything.
-    """
-    found = read(table)
-    names = found.names or columns.names
-    kinds = {column.name: column for column in columns.columns}
-    return {
-        name: found.column(number, name, kinds[name].wanted)
-        for number, name in enumerate(names)
-        if name in kinds and not isinstance(kinds[name], Unused)
-    }
-
-
-def _objects(cells: Any) -> NDArray[Any]:
+def _objects(cells: Cells) -> NDArray[Any]:
     """The cells of a column as Python's values, None where they are missing."""
-    values = np.array(cells.values, dtype=object)
-    if cells.form == "dates":
-        days = np.asarray(cells.values, np.float64)
-        days = np.where(cells.missing, 0.0, days)
-        stamps = np.rint(days * 86_400_000).astype("datetime64[ms]")
-        values = np.array([str(stamp) for stamp in stamps], dtype=object)
+    values = np.array(to_text(cells).values if cells.form == "dates" else cells.values, object)
     values[cells.missing] = None
     return values
 
