@@ -282,6 +282,23 @@ def test_permutation_importances(price_model):
     assert found == again
 
 
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda y: np.where(np.arange(len(y)) == 3, np.nan, y),
+        lambda y: np.ma.masked_array(y, np.arange(len(y)) == 3),
+        lambda y: pd.Series(y, dtype="Float64").mask(np.arange(len(y)) == 3),
+    ],
+)
+def test_missing_targets_are_refused(price_model, hide):
+    table, hidden = FRAME[TEST], hide(PRICE[TEST].to_numpy())
+    for measure in tabular.figures, tabular.report_page, tabular.permutation_importances:
+        with pytest.raises(ValueError, match="y contains NaN: it is missing at row 3"):
+            measure(price_model, table, hidden)
+    with pytest.raises(ValueError, match="y contains NaN"):
+        tabular.baselines(price_model, (table, hidden), (table, PRICE[TEST]))
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_report_reads_columns_as_the_training_did_and_no_dropped_one(named, tmp_path):
     days = pd.date_range("2026-01-01", periods=240).strftime("%d/%m/%Y")

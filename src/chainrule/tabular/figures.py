@@ -56,7 +56,7 @@ def figures(model: Measured, table: Any, target: Any) -> dict[str, float]:
     """
     if isinstance(model.target, Classes):
         return _hits(model.predict_proba(table), model.target.encode(target))
-    return _errors(np.asarray(model.predict(table), np.float64), np.asarray(target, np.float64))
+    return _errors(np.asarray(model.predict(table), np.float64), model.target.values(target))
 
 
 def baselines(
@@ -88,7 +88,7 @@ def baselines(
         shares = np.bincount(codes, minlength=classes) / len(codes)
         found["the most frequent class"] = _hits(np.tile(shares, (len(rows), 1)), rows)
     else:
-        known, y = np.asarray(train[1], np.float64), np.asarray(test[1], np.float64)
+        known, y = model.target.values(train[1]), model.target.values(test[1])
         inputs = _inputs(model.columns, train[0], len(known))
         if not inputs.is_too_large:
             with _one_thread():
@@ -120,7 +120,6 @@ def _hits(shares: NDArray[np.float64], codes: NDArray[np.int64]) -> dict[str, fl
 
 def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, float]:
     _check_rows(len(predicted), len(y))
-    y = y.reshape(len(y), -1)
     predicted = predicted.reshape(y.shape)
     units = np.maximum(power_of_two(predicted, axis=0), power_of_two(y, axis=0))
     y, unit = y / units, float(units.max())  # else squares overflow

@@ -15,7 +15,8 @@ from chainrule.markup import escaped
 from chainrule.system.atomic_files import write_atomically
 from chainrule.tabular.cells import Cells, to_text
 from chainrule.tabular.figures import Measured, baselines, figures
-from chainrule.tabular.targets import Classes
+from chainrule.tabular.reading import unmasked
+from chainrule.tabular.targets import Classes, Numbers
 
 _MOST_POINTS = 1000
 _MOST_CLASSES = 20
@@ -123,7 +124,7 @@ def page_of(
     if isinstance(model.target, Classes):
         outcome = _classes(model, model.target, table, target)
     else:
-        outcome = _errors(model, table, target)
+        outcome = _errors(model, model.target, table, target)
     parts = [
         f"<h1>{escaped(title)}</h1>",
         _summary(model),
@@ -267,10 +268,9 @@ def _classes(model: Measured, classes: Classes, table: Any, target: Any) -> list
     ]
 
 
-def _errors(model: Measured, table: Any, target: Any) -> list[str]:
+def _errors(model: Measured, numbers: Numbers, table: Any, target: Any) -> list[str]:
     """What is predicted beside what is right, and the errors; of each of several targets."""
-    y = np.asarray(target, np.float64)
-    y = y.reshape(len(y), -1)
+    y = numbers.values(target)
     predicted = np.asarray(model.predict(table), np.float64).reshape(y.shape)
     some = np.linspace(0, len(y) - 1, min(len(y), _MOST_POINTS)).astype(int)
     numbered = [f"target {number}" for number in range(y.shape[1])]
@@ -369,7 +369,7 @@ def permutation_importances(
     rng = np.random.default_rng(seed)
     used = {column.name: _objects(cells) for column, cells in model.columns.cells_of(table)}
     some = np.sort(rng.permutation(len(next(iter(used.values()))))[:_MOST_ROWS])
-    y = np.asarray(target)[some]
+    y = unmasked(target)[some]
     cells = {name: np.full(len(some), None) for name in model.columns.names}
     cells |= {name: values[some] for name, values in used.items()}
     measure = "accuracy" if model.is_classification else "rmse"

@@ -114,12 +114,21 @@ class Numbers:
 
     def encode(self, y: Any) -> NDArray[np.float32]:
         """Standardised targets, shape (rows, outputs); infinite beyond float32's range."""
+        with np.errstate(over="ignore"):
+            return ((self.values(y) - self.mean) / self.scale).astype(np.float32)
+
+    def values(self, y: Any) -> NDArray[np.float64]:
+        """Targets in their own units, shape (rows, outputs).
+
+        Raises:
+            ValueError: for a missing or infinite one, or another number of outputs.
+            TypeError: for targets that are no numbers.
+        """
         values = _numbers(y)
         values = values.reshape(len(values), -1)
         if values.shape[1] != len(self.mean):
             raise ValueError(f"y has {values.shape[1]} columns, not {len(self.mean)}")
-        with np.errstate(over="ignore"):
-            return ((values - self.mean) / self.scale).astype(np.float32)
+        return values
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         """Predictions in the units of the targets, clipped to the range of the training.
@@ -212,8 +221,7 @@ def check_near(target: Target, y: Any, rows: NDArray[np.int64]) -> None:
     """Raise OutlierError where some of these rows hold a number too far away for a loss."""
     if isinstance(target, Classes):
         return
-    values = _numbers(y)
-    values = values.reshape(len(values), -1)[rows]
+    values = target.values(y)[rows]
     with np.errstate(over="ignore"):
         distances = np.abs(values - target.mean) / target.scale
     if (distances > _FARTHEST).any():
