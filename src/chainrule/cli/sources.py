@@ -428,7 +428,7 @@ def _places(
     return places, y
 
 
-def column_index(path: str, names: tuple[str, ...], wanted: str | None) -> int:
+def column_index(path: str, names: Sequence[str], wanted: str | None) -> int:
     """The index of a column, given by name, or by index if none has that name; by default the last.
 
     Raises:
@@ -438,7 +438,7 @@ def column_index(path: str, names: tuple[str, ...], wanted: str | None) -> int:
         return len(names) - 1
     if wanted in names:
         return names.index(wanted)
-    if re.fullmatch(r"-?\d+", wanted) and -len(names) <= int(wanted) < len(names):
+    if re.fullmatch("-?[0-9]{1,9}", wanted) and -len(names) <= int(wanted) < len(names):
         return int(wanted) % len(names)
     raise ValueError(
         f"{path} has no column {wanted!r:.80}. Its columns: {checks.listed(names)}. Name one of "
