@@ -188,26 +188,27 @@ def describe_figures(figures: Mapping[str, float], rows: int) -> str:
     )
 
 
-def show_files(given: Mapping[str, Any], *, interrupted: bool, what: str = "the model") -> None:
-    """Print which files were saved.
+def show_files(given: Mapping[str, Any], *, interrupted: bool) -> None:
+    """Print which files a training saved.
 
     Args:
         given: the command's options.
         interrupted: whether Ctrl-C ended the training.
-        what: was trained.
     """
     out, checkpoint, history = given["out"], given["checkpoint"], given["history"]
+    what, was = "the model", "was"
+    if given["model"] == "word2vec":
+        what, was = "the vectors", "were"
     if out is not None:
         content = f"{what} trained so far" if interrupted else what
         line("saved", f"{content}: {out} ({size_of(out)})")
-    if given.get("report") is not None and not interrupted:
+    if given["report"] is not None and not interrupted:
         line("saved", f"the report: {given['report']}")
     if history is not None:
         line("saved", f"the history: {history}")
     if interrupted and checkpoint is not None:
         line("saved", f"the state to go on from with --resume: {checkpoint}")
     if out is None:
-        was = "were" if what.endswith("s") else "was"
         line("", f"{what} {was} not saved; --out FILE.safetensors does")
 
 
