@@ -171,9 +171,9 @@ def read_to_train(
     name: str,
     folder: str | None,
     target: str | None,
-    header: bool | None = None,
-    size: tuple[int, int] | None = None,
-    grayscale: bool = False,
+    header: bool | None,
+    size: tuple[int, int] | None,
+    grayscale: bool,
 ) -> SourceData:
     """Data to train on.
 

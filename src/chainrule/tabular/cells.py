@@ -120,7 +120,7 @@ _DATES = datetime.date, np.datetime64
 _LENGTHS = datetime.timedelta, np.timedelta64
 
 
-def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> Cells:
+def of_objects(values: list[Any], place: str, wanted: Wanted | None) -> Cells:
     """The cells of a list of Python objects; see `of_array`."""
     if wanted in QUANTITIES and set(map(type, values)) <= PLAIN:
         try:

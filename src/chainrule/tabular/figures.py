@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.linear import Inputs, least_squares, logistic
-from chainrule.tabular.targets import Classes, Target, power_of_two
+from chainrule.tabular.targets import Classes, Target, powers_of_two
 
 _LEAST = 1e-12
 """The least probability that counts in a loss."""
@@ -121,7 +121,7 @@ def _hits(shares: NDArray[np.float64], codes: NDArray[np.int64]) -> dict[str, fl
 def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, float]:
     _check_rows(len(predicted), len(y))
     predicted = predicted.reshape(y.shape)
-    units = np.maximum(power_of_two(predicted, axis=0), power_of_two(y, axis=0))
+    units = np.maximum(powers_of_two(predicted), powers_of_two(y))
     y, unit = y / units, float(units.max())  # else squares overflow
     error = predicted / units - y
     scaled = error * (units / unit)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.tabular.columns import Columns
-from chainrule.tabular.targets import power_of_two
+from chainrule.tabular.targets import powers_of_two
 
 Array = NDArray[np.float64]
 
@@ -92,7 +92,7 @@ class Inputs:
 
     def _standardise(self, x: Array) -> Array:
         """The columns, changed in place; differences from the first row keep constant ones 0."""
-        self._unit = power_of_two(x, axis=0)
+        self._unit = powers_of_two(x)
         x /= self._unit
         first = x[0].copy()
         self._shift = first + (x - first).mean(axis=0)
@@ -109,7 +109,7 @@ def least_squares(inputs: Inputs, y: Array, table: Any) -> Array:
     It has an intercept. Of several solutions it is the one of the least weights.
     """
     targets = y[inputs.rows].reshape(len(inputs.rows), -1)
-    unit = power_of_two(targets, axis=0)
+    unit = powers_of_two(targets)
     targets = targets / unit
     mean = targets[0] + (targets - targets[0]).mean(axis=0)
     weight = np.linalg.lstsq(inputs.x, targets - mean, rcond=None)[0]

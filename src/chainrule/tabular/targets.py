@@ -203,7 +203,7 @@ def fit_target(
         table = table[train]
     if not len(table):
         raise ValueError(f"of {len(values)} rows none is left to train on: give more rows")
-    size = power_of_two(table, axis=0)
+    size = powers_of_two(table)
     scale = (table / size).std(axis=0) * size
     rounded = _ROUNDING * np.abs(table).max(axis=0)
     return Numbers(
@@ -229,12 +229,12 @@ def check_near(target: Target, y: Any, rows: NDArray[np.int64]) -> None:
         raise OutlierError(int(rows[place]), float(values[place, output]))
 
 
-def power_of_two(values: NDArray[np.float64], axis: int | None = None) -> Any:
-    """The next power of 2 above the largest absolute value, but 2**1023 at most.
+def powers_of_two(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each column the next power of 2 above its largest absolute value, 2**1023 at most.
 
     Division by it rounds nothing, and leaves numbers whose squares do not overflow.
     """
-    return np.ldexp(1.0, np.minimum(np.frexp(np.abs(values).max(axis=axis))[1], 1023))
+    return np.ldexp(1.0, np.minimum(np.frexp(np.abs(columns).max(axis=0))[1], 1023))
 
 
 def criterion_of(target: Target, label_smoothing: float) -> Criterion:

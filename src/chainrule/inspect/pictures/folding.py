@@ -50,8 +50,8 @@ def folded_diagram(
     kinds: Mapping[str, str],
     values: bool,
     gradients: bool,
-    opened: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    opened: Sequence[str],
+    notes: Sequence[str],
 ) -> Diagram:
     """The diagram of a graph with one box for each layer.
 
