@@ -48,6 +48,26 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """A text that is among the known ones.
+
+    Raises:
+        ValueError: for any other.
+
+    Example:
+        >>> one_of("mode", "max", ("min", "max"))
+        'max'
+        >>> one_of("mode", "mean", ("min", "max"))
+        Traceback (most recent call last):
+        ValueError: mode is 'min' or 'max', got 'mean'
+    """
+    known = list(known)
+    if isinstance(value, str) and value in known:
+        return value
+    *first, last = map(repr, known)
+    raise ValueError(f"{name} is {', '.join(first)} or {last}, got {described(value)}")
+
+
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """A whole number of at least `least`, as an int.
 

@@ -126,7 +126,7 @@ class Exercise:
         Args:
             answers: "hidden" in a `<details>` block, "none", or "only" the answers.
         """
-        _check_answers(answers)
+        checks.one_of("answers", answers, get_args(Answers))
         found = self._markdown_answers()
         if answers == "only":
             return f"# {self.title}: answers\n\n{found}"
@@ -163,7 +163,7 @@ class Exercise:
             path: of the file.
             answers: as in `to_markdown`.
         """
-        _check_answers(answers)
+        checks.one_of("answers", answers, get_args(Answers))
         if answers == "only":
             cells = [_cell("markdown", self.to_markdown(answers="only"))]
         else:
@@ -221,7 +221,7 @@ class Exercise:
         return tables.strip().replace("\n#", "\n##") + "\n"
 
     def _html_body(self, answers: Answers) -> str:
-        _check_answers(answers)
+        checks.one_of("answers", answers, get_args(Answers))
         found = self.explanation._repr_html_()
         if answers == "only":
             return f"<h1>{html.escape(self.title)}: answers</h1>\n{found}"
@@ -284,12 +284,8 @@ def backprop(
     if len(sizes) < 2:
         raise ValueError(f"sizes has those of the inputs and of one layer at least, got {sizes}")
     seed = checks.seed(seed)
-    for name, value, known in (
-        ("activation", activation, ACTIVATIONS),
-        ("loss", loss, LOSSES),
-    ):
-        if value not in known:
-            raise ValueError(f"{name} is one of {', '.join(map(repr, known))}, got {value!r}")
+    checks.one_of("activation", activation, ACTIVATIONS)
+    checks.one_of("loss", loss, LOSSES)
     if loss == "cross-entropy" and sizes[-1] < 2:
         raise ValueError(f"cross-entropy is of two classes or more, got {sizes[-1]} output")
     random = np.random.default_rng(seed)
@@ -446,12 +442,6 @@ def _lines(array: Array) -> str:
 
 def _hidden(text: str) -> str:
     return f"<details><summary>Answers</summary>\n\n{text}\n</details>\n"
-
-
-def _check_answers(answers: str) -> None:
-    if answers not in get_args(Answers):
-        known = ", ".join(map(repr, get_args(Answers)))
-        raise ValueError(f"answers is one of {known}, got {answers!r}")
 
 
 def _cell(kind: str, source: str) -> dict[str, Any]:

@@ -254,7 +254,7 @@ def test_inputs_that_do_not_fit_are_refused(make, shape, error, message):
         (lambda: nn.Conv2d(3, 4, 3, padding="full"), "'valid' or 'same'"),
         (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), "goes with stride 1"),
         (lambda: nn.Conv2d(3, 4, 3, stride=0), "stride is at least 1"),
-        (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "padding_mode is one of"),
+        (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "padding_mode is 'reflect'"),
         (
             lambda: nn.ConvTranspose2d(3, 4, 3, output_padding=1),
             "smaller than the stride or the dilation",

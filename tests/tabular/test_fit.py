@@ -280,7 +280,7 @@ def test_the_temperature_has_the_least_cross_entropy():
         ({"target": ["up"] * 300}, ValueError, "two classes"),
         ({"target": np.where(X[:, 0] > 0, None, "up")}, ValueError, "missing at row"),
         ({"task": "ranking"}, ValueError, "task is"),
-        ({"preset": "slow"}, ValueError, "preset is one of"),
+        ({"preset": "slow"}, ValueError, "preset is 'fast', 'default'"),
         ({"sample_weight": np.zeros(300)}, ValueError, "is 0 in all 300 rows"),
         ({"sample_weight": [1.0]}, ValueError, "one number a row"),
         ({"validation": X}, ValueError, "validation is"),

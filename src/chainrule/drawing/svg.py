@@ -19,9 +19,7 @@ _LABEL_HEIGHT, _LABEL_GAP = 14.0, 22.0  # of a label, and from it to a box
 _NOTE_HEIGHT = 17.0
 _SMALLEST = 0.85  # a picture that is too wide shrinks to this, and then it scrolls
 
-
 Direction = Literal["down", "up", "right"]
-DIRECTIONS = ("down", "up", "right")
 
 
 class Arrangement(NamedTuple):

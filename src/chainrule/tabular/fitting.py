@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -294,8 +294,7 @@ def _shares(target: Target, errors: Sequence[float]) -> list[float]:
 
 def _checked_loss(task: TaskName, loss: str, quantiles: Sequence[float]) -> tuple[float, ...]:
     """The levels of the quantiles, checked with the loss."""
-    if loss not in LOSSES:
-        raise ValueError(f"loss is one of {', '.join(map(repr, LOSSES))}; got {loss!r:.80}")
+    checks.one_of("loss", loss, LOSSES)
     if task == "classification" and loss != LOSSES[0]:
         raise ValueError(f"loss={loss!r} is for a regression")
     levels = tuple(checks.Interval(0, 1).check("a quantile", level) for level in quantiles)
@@ -320,10 +319,8 @@ class _Stop(Callback):
 
 def _recipe(task: TaskName, preset: str, members: int | None) -> tuple[Recipe, int]:
     """The recipe of a preset, and the number of its members."""
-    if task not in ("classification", "regression"):
-        raise ValueError(f"task is 'classification' or 'regression', got {task!r:.80}")
-    if preset not in PRESETS:
-        raise ValueError(f"preset is one of {', '.join(map(repr, PRESETS))}; got {preset!r:.80}")
+    checks.one_of("task", task, get_args(TaskName))
+    checks.one_of("preset", preset, PRESETS)
     count = _MEMBERS.get(preset, 1)
     if members is not None:
         if preset not in _MEMBERS:
