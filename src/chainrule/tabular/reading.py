@@ -256,9 +256,7 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
             return cells.of_array(values, place, wanted)  # of floats a missing one is NaN
     missing = series.is_null()
     if dtype.is_integer():
-        rest = series.drop_nulls().to_numpy()
-        is_large = len(rest) and max(abs(int(rest.min())), abs(int(rest.max()))) >= cells.EXACT
-        if is_large or wanted is not None:
+        if wanted is not None or cells.has_large(series.drop_nulls().to_numpy()):
             return cells.of_objects(series.to_list(), place, wanted)
         return cells.of_array(_floats(series), place)._replace(is_whole=True)
     if dtype.is_float() or dtype == nw.Decimal:
