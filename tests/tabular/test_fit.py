@@ -318,6 +318,8 @@ def test_importances_name_the_columns_that_matter():
     found = model.importances(table)
     assert sum(found.values()) == pytest.approx(1)
     assert found["x0"] > found["x2"] > found["x1"]
+    with pytest.raises(ValueError, match="x has 0 sample"):
+        model.importances(table[:0])
 
 
 def test_rows_held_out_are_a_share_of_all_and_leave_one_of_each_class():

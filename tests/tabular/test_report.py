@@ -299,6 +299,12 @@ def test_missing_targets_are_refused(price_model, hide):
         tabular.baselines(price_model, (table, hidden), (table, PRICE[TEST]))
 
 
+@pytest.mark.parametrize("rows, targets", [(40, 30), (30, 40)])
+def test_importances_take_a_target_for_each_row(price_model, rows, targets):
+    with pytest.raises(ValueError, match=f"x has {rows} rows and y {targets}"):
+        tabular.permutation_importances(price_model, FRAME[:rows], PRICE[:targets])
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_report_reads_columns_as_the_training_did_and_no_dropped_one(named, tmp_path):
     days = pd.date_range("2026-01-01", periods=240).strftime("%d/%m/%Y")

@@ -100,7 +100,7 @@ def baselines(
 
 def _inputs(columns: Columns, table: Any, targets: int, classes: int = 1) -> Inputs:
     inputs = Inputs(columns, table, classes)
-    _check_rows(inputs.count, targets)
+    check_rows(inputs.count, targets)
     return inputs
 
 
@@ -112,14 +112,14 @@ def _one_thread() -> Any:
 
 
 def _hits(shares: NDArray[np.float64], codes: NDArray[np.int64]) -> dict[str, float]:
-    _check_rows(len(shares), len(codes))
+    check_rows(len(shares), len(codes))
     of_class = np.maximum(shares[np.arange(len(codes)), codes], _LEAST)
     accuracy = float((shares.argmax(axis=1) == codes).mean())
     return {"accuracy": accuracy, "loss": float(-np.log(of_class).mean())}
 
 
 def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, float]:
-    _check_rows(len(predicted), len(y))
+    check_rows(len(predicted), len(y))
     predicted = predicted.reshape(y.shape)
     units = np.maximum(powers_of_two(predicted), powers_of_two(y))
     y, unit = y / units, float(units.max())  # else squares overflow
@@ -144,6 +144,7 @@ def _r2(error: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return float(1 - np.square(error).sum() / np.square(y - y.mean()).sum())
 
 
-def _check_rows(rows: int, targets: int) -> None:
+def check_rows(rows: int, targets: int) -> None:
+    """Raise ValueError unless there is a target for each row."""
     if rows != targets:
         raise ValueError(f"x has {rows} rows and y {targets}: give a target for each row")

@@ -14,7 +14,7 @@ from chainrule.drawing import bar_chart, line_chart, scatter_chart
 from chainrule.markup import escaped
 from chainrule.system.atomic_files import write_atomically
 from chainrule.tabular.cells import Cells, to_text
-from chainrule.tabular.figures import Measured, baselines, figures
+from chainrule.tabular.figures import Measured, baselines, check_rows, figures
 from chainrule.tabular.reading import unmasked
 from chainrule.tabular.targets import Classes, Numbers
 
@@ -364,12 +364,18 @@ def permutation_importances(
         table, target: rows with what it should predict; of many some are taken.
         seed: of the order.
 
+    Raises:
+        ValueError, TypeError: for rows that the model can't take, missing targets, or other numbers
+            of rows and of targets.
+
     Source: Breiman, "Random forests", Machine Learning 45, 2001.
     """
     rng = np.random.default_rng(seed)
     used = {column.name: _objects(cells) for column, cells in model.columns.cells_of(table)}
-    some = np.sort(rng.permutation(len(next(iter(used.values()))))[:_MOST_ROWS])
-    y = unmasked(target)[some]
+    rows, y = len(next(iter(used.values()))), unmasked(target)
+    check_rows(rows, len(y))
+    some = np.sort(rng.permutation(rows)[:_MOST_ROWS])
+    y = y[some]
     cells = {name: np.full(len(some), None) for name in model.columns.names}
     cells |= {name: values[some] for name, values in used.items()}
     measure = "accuracy" if model.is_classification else "rmse"
