@@ -12,7 +12,7 @@ from chainrule.cli import output
 from chainrule.data import read_text
 from chainrule.errors import FileError
 from chainrule.text import Vocabulary, Word2Vec, WordTokenizer, WordVectors
-from chainrule.train.model_file import read
+from chainrule.train.model_file import WORD_VECTORS, read
 
 _SHOWN = 5  # words whose neighbours are printed
 
@@ -94,7 +94,7 @@ def read_vectors(path: str) -> WordVectors:
         FileNotFoundError, FileError, ValueError: if it can't be read, or holds something else.
     """
     _, description = read(path)
-    if "word_vectors" not in description:
+    if WORD_VECTORS not in description:
         raise ValueError(
             f"{path} holds no vectors of words (chainrule train --model word2vec). chainrule info "
             "says what it is."

@@ -21,8 +21,6 @@ from chainrule.train import model_file
 
 V = TypeVar("V", bound="WordVectors")
 
-_KEY = "word_vectors"
-
 _GENSIMS = {
     "index_to_key": "list(wv.vocabulary)",
     "index2word": "list(wv.vocabulary)",
@@ -195,7 +193,7 @@ class WordVectors:
             OSError: if the file can't be written; one that stood there before stays.
         """
         words = {"words": list(self.vocabulary), "unknown": self.vocabulary.unknown}
-        model_file.write(path, {"vectors": self.vectors}, {_KEY: words})
+        model_file.write(path, {"vectors": self.vectors}, {model_file.WORD_VECTORS: words})
 
     @classmethod
     def load(cls: type[V], path: str | os.PathLike[str]) -> V:
@@ -207,7 +205,7 @@ class WordVectors:
         """
         tensors, description = model_file.read(path)
         try:
-            words = description[_KEY]
+            words = description[model_file.WORD_VECTORS]
             return cls(Vocabulary(words["words"], words["unknown"]), tensors["vectors"])
         except (KeyError, TypeError, ValueError) as error:
             raise FileError(f"{path} holds no word vectors ({error})") from None
