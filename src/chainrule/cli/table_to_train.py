@@ -292,7 +292,7 @@ def _check_finite(name: str, column: str, values: Array) -> None:
 
 def _parts(y: Array, task: str, fraction: float, seed: int) -> tuple[Array, Array]:
     """The rows to train on and those to test on."""
-    if task == "regression":
-        return hold_out(np.zeros(len(y), np.int64), fraction, seed, stratify=False)
-    labels = np.unique(y.astype(str), return_inverse=True)[1]
-    return hold_out(labels.astype(np.int64), fraction, seed, stratify=True)
+    classes = None
+    if task == "classification":
+        classes = np.unique(y.astype(str), return_inverse=True)[1]
+    return hold_out(len(y), fraction, seed, classes)
