@@ -90,6 +90,7 @@ def _show_network(
 ) -> None:
     """The layers; of a class that is not the library's, the arrays."""
     from chainrule.cli import output
+    from chainrule.markup import shape_text
     from chainrule.text import GPT
     from chainrule.train.model_file import described_model
 
@@ -97,7 +98,7 @@ def _show_network(
         network = described_model(tensors, description)
     except ValueError:
         rows = [
-            (name.removeprefix("model."), " × ".join(map(str, array.shape)), f"{array.size:,}")
+            (name.removeprefix("model."), shape_text(array.shape), f"{array.size:,}")
             for name, array in tensors.items()
             if name.startswith("model.")
         ]

@@ -20,6 +20,7 @@ from chainrule.data.npz import names_of, read_archive
 from chainrule.data.text_tables import INDEX_LEFT_OUT, Layout, read_text_table
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
+from chainrule.markup import shape_text
 
 BUILT_IN = ("digits", "mnist", "fashion-mnist", "cifar10")
 
@@ -447,4 +448,4 @@ def column_index(path: str, names: Sequence[str], wanted: str | None) -> int:
 
 
 def _shape(shape: Any) -> str:
-    return " × ".join(map(str, shape)) or "one number"
+    return shape_text(shape) or "one number"

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule import tabular
+from chainrule import checks, tabular
 from chainrule.cli.sources import column_index, saying_what_text_is_for
 from chainrule.cli.table_data import naming
-from chainrule.cli.tasks import choose_task, inferred_task, listed
+from chainrule.cli.tasks import choose_task, inferred_task
 from chainrule.data import cells
 from chainrule.data.frame_cells import Doubt, is_text
 from chainrule.data.frame_types import Frame
@@ -247,8 +247,8 @@ def _notice_of_signs(column: Any, other: str) -> list[str]:
         return []
     shown = [f"{text!r:.80} in {rows:,} row{'s' * (rows > 1)}" for text, rows in signs.items()]
     return [
-        f"column {column.name!r:.80} is read as text, for {listed(shown)} among its numbers: leave "
-        f"such cells empty where numbers are missing, or {other}"
+        f"column {column.name!r:.80} is read as text, for {checks.listed(shown)} among its "
+        f"numbers: leave such cells empty where numbers are missing, or {other}"
     ]
 
 

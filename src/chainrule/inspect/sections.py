@@ -10,6 +10,7 @@ from chainrule.graph.printing import grid
 from chainrule.graph.tensor import Array
 from chainrule.inspect.arrays import from_json
 from chainrule.inspect.letters import gradients_named, nodes_named
+from chainrule.markup import shape_text
 
 _MOST_COLUMNS = 8
 _MOST_ROWS = 12
@@ -423,7 +424,7 @@ class Sections:
         return array.T if is_of_rows and array.ndim == 2 and self.is_column else array
 
     def _summary(self, held: dict[str, Any]) -> str:
-        shape = " × ".join(map(str, held["shape"]))
+        shape = shape_text(held["shape"])
         sizes = held["summary"]
         if sizes["minimum"] is None:
             return f"{shape}, empty"

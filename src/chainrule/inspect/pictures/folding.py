@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from chainrule.drawing.diagram import Diagram, Edge, Line, Node
 from chainrule.inspect.pictures.found_nodes import GraphNode
-from chainrule.inspect.pictures.numbers import shape_text
+from chainrule.markup import shape_text
 
 MOST_BOXES = 100
 """A picture of layers that would have more is folded further."""
