@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule.dtypes import mask_of
 from chainrule.tables import (
@@ -143,8 +144,8 @@ def rows_in(table: Any) -> int:
         return 0
 
 
-def rows_of(table: Any, rows: slice) -> Any:
-    """The rows of a table from one to another."""
+def rows_of(table: Any, rows: slice | NDArray[np.int64]) -> Any:
+    """Some rows of a table: a slice of them, or of frames and arrays those of these numbers."""
     if isinstance(table, dict):
         columns = (c if isinstance(c, (list, tuple)) else unmasked(c) for c in table.values())
         return {name: column[rows] for name, column in zip(table, columns, strict=True)}

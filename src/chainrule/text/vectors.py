@@ -75,8 +75,9 @@ class WordVectors:
     """
 
     def __init__(self, vocabulary: Vocabulary | Iterable[str], vectors: ArrayLike | Tensor) -> None:
-        is_vocabulary = isinstance(vocabulary, Vocabulary)
-        self.vocabulary: Vocabulary = vocabulary if is_vocabulary else Vocabulary(vocabulary)  # type: ignore[assignment]
+        if not isinstance(vocabulary, Vocabulary):
+            vocabulary = Vocabulary(vocabulary)
+        self.vocabulary = vocabulary
         given = np.array(vectors.numpy() if isinstance(vectors, Tensor) else vectors)
         if given.dtype not in (np.float32, np.float64):
             given = given.astype(np.float32)
