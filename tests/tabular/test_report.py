@@ -264,8 +264,10 @@ def test_several_targets():
     figures = tabular.figures(model.model_, x, y)
     assert figures["r2"] == pytest.approx(model.score(x, y))
     page = tabular.report_page(model.model_, x, y, train=(x, y))
+    of_arrow = tabular.report_page(model.model_, x, pytest.importorskip("pyarrow").table(y))
     for name in y:
-        assert f"predictions of {name}<" in page and f"errors of {name}<" in page
+        for text in (page, of_arrow):
+            assert f"predictions of {name}<" in text and f"errors of {name}<" in text
     assert "3 numbers" in page and "r2 is the mean over them" in page
     many = np.tile(y.to_numpy(), 4)
     model = tabular.fit(x, many, "regression", preset="fast", epochs=1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from chainrule.drawing import bar_chart, line_chart, scatter_chart
 from chainrule.markup import escaped
 from chainrule.system.atomic_files import write_atomically
+from chainrule.tables import names_of
 from chainrule.tabular.cells import Cells, to_text
 from chainrule.tabular.figures import Measured, baselines, check_rows, figures
 from chainrule.tabular.reading import unmasked
@@ -274,7 +275,7 @@ def _errors(model: Measured, numbers: Numbers, table: Any, target: Any) -> list[
     predicted = np.asarray(model.predict(table), np.float64).reshape(y.shape)
     some = np.linspace(0, len(y) - 1, min(len(y), _MOST_POINTS)).astype(int)
     numbered = [f"target {number}" for number in range(y.shape[1])]
-    names = [f" of {name}" for name in getattr(target, "columns", numbered)]
+    names = [f" of {name}" for name in names_of(target) or numbered]
     names = [""] if y.shape[1] == 1 else names
     charts = []
     for name, actual, found in zip(names[:_MOST_TARGETS], y.T, predicted.T, strict=False):
