@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
@@ -48,7 +48,7 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
-def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+def one_of(name: str, value: Any, known: Collection[str]) -> str:
     """A text that is among the known ones.
 
     Raises:
@@ -61,7 +61,6 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> str:
         Traceback (most recent call last):
         ValueError: mode is 'min' or 'max', got 'mean'
     """
-    known = list(known)
     if isinstance(value, str) and value in known:
         return value
     *first, last = map(repr, known)
