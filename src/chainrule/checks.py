@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
@@ -46,6 +46,25 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     names = list(names)
     shown = ", ".join(f"{name:.80}" for name in names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def one_of(name: str, value: Any, known: Collection[str]) -> str:
+    """A text that is among the known ones.
+
+    Raises:
+        ValueError: for any other.
+
+    Example:
+        >>> one_of("mode", "max", ("min", "max"))
+        'max'
+        >>> one_of("mode", "mean", ("min", "max"))
+        Traceback (most recent call last):
+        ValueError: mode is 'min' or 'max', got 'mean'
+    """
+    if isinstance(value, str) and value in known:
+        return value
+    *first, last = map(repr, known)
+    raise ValueError(f"{name} is {', '.join(first)} or {last}, got {described(value)}")
 
 
 def integer(name: str, value: Any, least: int | None = None) -> int:

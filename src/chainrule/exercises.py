@@ -19,7 +19,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.graph.tensor import Array
 from chainrule.inspect.explanation import Explanation, explain
-from chainrule.inspect.letters import Form, LettersName, letters_of
+from chainrule.inspect.letters import Form, Formula, LettersName, letters_of, tex
 from chainrule.inspect.page.mathml import mathml
 from chainrule.nn import (
     CrossEntropyLoss,
@@ -73,14 +73,6 @@ CHECK = """if mine:
 
 
 @dataclass(frozen=True)
-class Symbol:
-    """A letter with its layer, as LaTeX and as text."""
-
-    latex: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Exercise:
     """A sheet about one training step of a small network, and its answers.
 
@@ -99,9 +91,9 @@ class Exercise:
     optimizer: SGD
     _letters: LettersName
     _call: str
-    _given: tuple[tuple[Symbol, Array], ...]
-    _formulas: tuple[Symbol, ...]
-    _tasks: tuple[tuple[str, tuple[Symbol, ...]], ...]
+    _given: tuple[tuple[Formula, Array], ...]
+    _formulas: tuple[Formula, ...]
+    _tasks: tuple[tuple[str, tuple[Formula, ...]], ...]
 
     def __str__(self) -> str:
         return self.to_markdown(answers="none")
@@ -126,7 +118,7 @@ class Exercise:
         Args:
             answers: "hidden" in a `<details>` block, "none", or "only" the answers.
         """
-        _check_answers(answers)
+        checks.one_of("answers", answers, get_args(Answers))
         found = self._markdown_answers()
         if answers == "only":
             return f"# {self.title}: answers\n\n{found}"
@@ -163,7 +155,7 @@ class Exercise:
             path: of the file.
             answers: as in `to_markdown`.
         """
-        _check_answers(answers)
+        checks.one_of("answers", answers, get_args(Answers))
         if answers == "only":
             cells = [_cell("markdown", self.to_markdown(answers="only"))]
         else:
@@ -221,7 +213,7 @@ class Exercise:
         return tables.strip().replace("\n#", "\n##") + "\n"
 
     def _html_body(self, answers: Answers) -> str:
-        _check_answers(answers)
+        checks.one_of("answers", answers, get_args(Answers))
         found = self.explanation._repr_html_()
         if answers == "only":
             return f"<h1>{html.escape(self.title)}: answers</h1>\n{found}"
@@ -284,12 +276,8 @@ def backprop(
     if len(sizes) < 2:
         raise ValueError(f"sizes has those of the inputs and of one layer at least, got {sizes}")
     seed = checks.seed(seed)
-    for name, value, known in (
-        ("activation", activation, ACTIVATIONS),
-        ("loss", loss, LOSSES),
-    ):
-        if value not in known:
-            raise ValueError(f"{name} is one of {', '.join(map(repr, known))}, got {value!r}")
+    checks.one_of("activation", activation, ACTIVATIONS)
+    checks.one_of("loss", loss, LOSSES)
     if loss == "cross-entropy" and sizes[-1] < 2:
         raise ValueError(f"cross-entropy is of two classes or more, got {sizes[-1]} output")
     random = np.random.default_rng(seed)
@@ -368,17 +356,17 @@ def _sheet(
     nodes = {node["id"]: node for node in trace["nodes"]}
     count = len(trace["layers"])
 
-    def symbol(letter: str, layer: int | str) -> Symbol:
-        return Symbol(names.at(letter, layer).latex, names.at(letter, layer).text)
+    def sides(node: Mapping[str, Any], most: int) -> Formula:
+        """The first sides of the equations of a node."""
+        text, latex = (node["formula"][key].split(" = ")[:most] for key in ("text", "latex"))
+        return Formula(" = ".join(text), " = ".join(latex))
 
-    def left(node: Mapping[str, Any]) -> Symbol:
-        formula = node["formula"]
-        return Symbol(formula["latex"].split(" = ")[0], formula["text"].split(" = ")[0])
+    def left(node: Mapping[str, Any]) -> Formula:
+        return sides(node, 1)
 
-    def derivative(of: Symbol) -> Symbol:
-        total = loss_symbol.latex
-        latex = rf"\frac{{\partial {total}}}{{\partial {of.latex}}}"
-        return Symbol(latex, f"d{loss_symbol.text}/d{of.text}")
+    def derivative(of: Formula) -> Formula:
+        latex = rf"\frac{{\partial {total.latex}}}{{\partial {of.latex}}}"
+        return Formula(f"d{total.text}/d{of.text}", latex)
 
     def row(array: Array) -> Array:
         array = np.atleast_2d(array.astype(np.float64))
@@ -390,45 +378,37 @@ def _sheet(
         return array.T if letters == "row" else array
 
     of_role = {node["role"]: node for node in trace["nodes"]}
-    loss_symbol = left(of_role["loss"])
+    total = left(of_role["loss"])
     parameters = [nodes[p["id"]] for layer in trace["layers"] for p in layer["parameters"]]
     target = left(of_role["target"])
     if trace["loss_name"] == "CrossEntropyLoss":
-        target = Symbol(
-            target.latex + r"\ \text{(class, from 0)}", f"{target.text} (class, from 0)"
+        target = Formula(
+            f"{target.text} (class, from 0)", target.latex + r"\ \text{(class, from 0)}"
         )
     weights = [p.numpy() for p in model.parameters()]  # the trace has large ones in part
     given = [(left(of_role["input"]), row(x)), (target, row(y))]
     given += [(left(node), of_layer(w)) for node, w in zip(parameters, weights, strict=True)]
     g, z = names.function, names.preactivation
     latex, text = (formula.replace("z", z) for formula in ACTIVATIONS[activation][1:3])
-    function = Symbol(f"{_tex(g)}({z}) = {latex}", f"{g}({z}) = {text}")
-    steps: list[Symbol] = []
-    for layer in trace["layers"]:
-        for end in dict.fromkeys((layer["preactivation"], layer["output"])):
-            node = nodes[end]
-            texts = (node["formula"]["latex"], node["formula"]["text"])
-            steps.append(Symbol(*(" = ".join(text.split(" = ")[:2]) for text in texts)))
+    function = Formula(f"{g}({z}) = {text}", f"{tex(g)}({z}) = {latex}")
+    ends = [(layer["preactivation"], layer["output"]) for layer in trace["layers"]]
+    steps = [nodes[end] for pair in ends for end in dict.fromkeys(pair)]
     formulas = (
         *([function] if any(layer["activation"] for layer in trace["layers"]) else []),
-        *steps,
-        Symbol(of_role["loss"]["formula"]["latex"], of_role["loss"]["formula"]["text"]),
-        Symbol(rf"\eta = {lr:g}", f"eta = {lr:g}"),
+        *(sides(node, 2) for node in steps),
+        Formula(**of_role["loss"]["formula"]),
+        Formula(f"eta = {lr:g}", rf"\eta = {lr:g}"),
     )
-    forward = [Symbol(s.latex.split(" = ")[0], s.text.split(" = ")[0]) for s in steps]
-    deltas = [derivative(symbol(z, i)) for i in range(count, 0, -1)]
+    forward = map(left, steps)
+    deltas = [derivative(names.at(z, i)) for i in range(count, 0, -1)]
     backward = [derivative(left(node)) for node in parameters]
     tasks = (
-        ("Forward: compute", (*forward, loss_symbol)),
+        ("Forward: compute", (*forward, total)),
         ("Backward: compute, from the last layer to the first,", tuple(deltas)),
         ("The gradients of the parameters:", tuple(backward)),
         ("One step of gradient descent: the new", tuple(left(node) for node in parameters)),
     )
     return tuple(given), formulas, tasks
-
-
-def _tex(letter: str) -> str:
-    return f"\\{letter}" if len(letter) > 1 else letter
 
 
 def _matrix(array: Array) -> str:
@@ -446,12 +426,6 @@ def _lines(array: Array) -> str:
 
 def _hidden(text: str) -> str:
     return f"<details><summary>Answers</summary>\n\n{text}\n</details>\n"
-
-
-def _check_answers(answers: str) -> None:
-    if answers not in get_args(Answers):
-        known = ", ".join(map(repr, get_args(Answers)))
-        raise ValueError(f"answers is one of {known}, got {answers!r}")
 
 
 def _cell(kind: str, source: str) -> dict[str, Any]:

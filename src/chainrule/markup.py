@@ -118,6 +118,16 @@ def has_signs(stream: Any, text: str) -> bool:
     return True
 
 
+def shape_text(shape: Iterable[int]) -> str:
+    """A shape as lectures write it: 2 × 3; that of a scalar is empty.
+
+    Example:
+        >>> shape_text((2, 3))
+        '2 × 3'
+    """
+    return " × ".join(map(str, shape))
+
+
 def size_text(size: int) -> str:
     """A number of bytes in words.
 

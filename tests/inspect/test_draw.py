@@ -264,8 +264,9 @@ def test_what_cannot_be_drawn():
     batch = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     graph = cr.capture(lambda v: v * 2, cr.placeholder((2,)))
     for error, match, call in [
-        (ValueError, "level is one of 'operations'", lambda: cr.draw(x, level="nodes")),
-        (ValueError, "direction is one of", lambda: cr.draw(x, direction="left")),
+        (ValueError, "level is 'operations'", lambda: cr.draw(x, level="nodes")),
+        (ValueError, "direction is 'down', 'up' or 'right'", lambda: cr.draw(x, direction="left")),
+        (ValueError, "level is 'operations'", lambda: cr.draw(x, level=np.array(["a", "b"]))),
         (TypeError, "a Plan or what chainrule.explain returns, not int", lambda: cr.draw(3)),
         (TypeError, "needs the shape of a row", lambda: cr.draw(model)),
         (TypeError, "a tuple as .*got 2", lambda: cr.draw(model, 2)),

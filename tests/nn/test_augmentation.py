@@ -294,7 +294,11 @@ GREY = np.ones((2, 8, 8), "f")
         (lambda: nn.RandomCrop(0), ValueError, "at least 1"),
         (lambda: nn.RandomCrop((1, 2, 3)), ValueError, "height, width"),
         (lambda: nn.RandomCrop(3, (1, 2, 3)), ValueError, "one number, two or four"),
-        (lambda: nn.RandomCrop(3, padding_mode="wrap"), ValueError, "padding_mode is one of"),
+        (
+            lambda: nn.RandomCrop(3, padding_mode="wrap"),
+            ValueError,
+            "padding_mode is 'constant', 'edge'",
+        ),
         (lambda: nn.RandomCrop(11, 1)(GREY[None]), cr.ShapeError, "more padding"),
         (lambda: nn.RandomCrop(11, 1).eval()(GREY[None]), cr.ShapeError, "smaller than the part"),
         (lambda: nn.RandomErasing(scale=(0.5, 0.1)), ValueError, "least, largest"),

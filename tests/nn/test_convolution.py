@@ -275,7 +275,7 @@ def test_convolutions_of_integers_are_refused(name):
         (lambda: nn.Conv2d(3, 4, 3, padding="full"), "'valid' or 'same'"),
         (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), "goes with stride 1"),
         (lambda: nn.Conv2d(3, 4, 3, stride=0), "stride is at least 1"),
-        (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "padding_mode is one of"),
+        (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "padding_mode is 'reflect'"),
         (
             lambda: nn.ConvTranspose2d(3, 4, 3, output_padding=1),
             "smaller than the stride or the dilation",

@@ -193,7 +193,7 @@ def test_dropout_is_between_layers_in_training_alone():
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="proj_size is smaller"):
         nn.LSTM(3, 4, proj_size=4)
-    with pytest.raises(ValueError, match="nonlinearity is one of tanh, relu"):
+    with pytest.raises(ValueError, match="nonlinearity is 'tanh' or 'relu'"):
         nn.RNN(3, 4, nonlinearity="sigmoid")
     with pytest.raises(TypeError, match="bias is True or False"):
         nn.GRU(3, 4, 1, 1)

@@ -333,7 +333,7 @@ def test_the_rate_acts_on_the_next_step():
         ),
         (lambda o: optim.FlatCosineLR(o, 0), "total_iters is at least 1"),
         (lambda o: optim.Coslog4LR(o, 1.5), "total_iters is a whole number"),
-        (lambda o: optim.ConstantLR(o, unit="batch"), "unit is 'epoch' or 'step', not 'batch'"),
+        (lambda o: optim.ConstantLR(o, unit="batch"), "unit is 'epoch' or 'step', got 'batch'"),
         (lambda o: optim.WarmupLR(optim.ConstantLR(o, 1), 0), "steps is at least 1"),
         (lambda o: optim.WarmupLR(o, 5), r"WarmupLR\(ConstantLR\(optimizer, factor=1\), steps\)"),
         (lambda o: optim.ConstantLR([0.1]), r"a schedule needs an optimiser, got \["),

@@ -179,10 +179,11 @@ def test_the_outer_product_of_a_square_matrix_lies_as_the_letters_have_it():
         ({"sizes": (2,)}, "sizes has those of the inputs and of one layer"),
         ({"sizes": (2, 0)}, "size"),
         ({"seed": -1}, "seed"),
-        ({"activation": "gelu"}, "'sigmoid', 'tanh', 'relu'"),
+        ({"activation": "gelu"}, "'sigmoid', 'tanh' or 'relu'"),
+        ({"activation": ["relu"]}, "'sigmoid', 'tanh' or 'relu', got .'relu'"),
         ({"loss": "hinge"}, "'half squares'"),
         ({"sizes": (2, 1), "loss": "cross-entropy"}, "two classes"),
-        ({"letters": "greek"}, "letters is one of"),
+        ({"letters": "greek"}, "letters is 'boulder'"),
         ({"sizes": (2, 200, 2), "activation": "relu"}, r"of \(2, 200, 2\).*take fewer layers"),
         ({"sizes": (2, *[1] * 12, 2), "activation": "relu"}, "take fewer layers"),
     ],
@@ -190,7 +191,7 @@ def test_the_outer_product_of_a_square_matrix_lies_as_the_letters_have_it():
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         cr.exercises.backprop(**arguments)
-    with pytest.raises(ValueError, match="answers is one of"):
+    with pytest.raises(ValueError, match="answers is 'hidden', 'none' or 'only'"):
         cr.exercises.backprop((1, 1)).to_markdown(answers="some")
 
 

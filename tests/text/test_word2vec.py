@@ -312,6 +312,14 @@ def test_damaged_files_are_refused(tmp_path, content, binary):
         text.WordVectors.load(path)
 
 
+def test_a_file_of_vectors_is_no_model(tmp_path):
+    path = tmp_path / "vectors.safetensors"
+    text.WordVectors(["a", "b"], np.eye(2)).save(path)
+    for read in (cr.load, cr.Predictor, lambda path: cr.load(path, nn.Linear(2, 2))):
+        with pytest.raises(cr.FileError, match=r"not a model: chainrule.text.WordVectors.load"):
+            read(path)
+
+
 def test_large_seeds_differ():
     vectors = [
         text.Word2Vec(vector_size=4, min_count=1, epochs=1, seed=seed)

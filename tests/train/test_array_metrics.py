@@ -276,8 +276,8 @@ def test_what_the_loss_does_not_say_is_asked(name):
     [
         (lambda: cr.metrics.ArrayMetric(3), TypeError, "function.*got 3"),
         (lambda: cr.metrics.ArrayMetric(dict), TypeError, "function.*got"),
-        (lambda: cr.metrics.ArrayMetric(max, takes="labels"), ValueError, "takes is one of"),
-        (lambda: cr.metrics.ArrayMetric(max, outputs="labels"), ValueError, "outputs is one of"),
+        (lambda: cr.metrics.ArrayMetric(max, takes="labels"), ValueError, "takes is '"),
+        (lambda: cr.metrics.ArrayMetric(max, outputs="labels"), ValueError, "outputs is '"),
         (lambda: trainer_of(network(), metrics=[cr.metrics.Accuracy]), TypeError, r"Accuracy\("),
         (lambda: trainer_of(network(), metrics=["auc", "auc"]), ValueError, "two metrics"),
     ],

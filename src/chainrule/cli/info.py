@@ -27,7 +27,7 @@ def info(model: str) -> None:
     from chainrule.cli.saved_table import table_of
     from chainrule.errors import FileError
     from chainrule.system.reading import reason
-    from chainrule.train.model_file import metadata_of, read
+    from chainrule.train.model_file import WORD_VECTORS, metadata_of, read
 
     tensors, description = read(model)
     output.line("file", f"{model} ({output.size_of(model)})")
@@ -36,7 +36,7 @@ def info(model: str) -> None:
         if (table := table_of(model, tensors, description)) is not None:
             _show_table(table)
             return
-        if "word_vectors" in description:
+        if WORD_VECTORS in description:
             rows, size = tensors["vectors"].shape
             output.line("vectors", f"of {rows:,} words, {size} numbers each")
             return
@@ -90,6 +90,7 @@ def _show_network(
 ) -> None:
     """The layers; of a class that is not the library's, the arrays."""
     from chainrule.cli import output
+    from chainrule.markup import shape_text
     from chainrule.text import GPT
     from chainrule.train.model_file import described_model
 
@@ -97,7 +98,7 @@ def _show_network(
         network = described_model(tensors, description)
     except ValueError:
         rows = [
-            (name.removeprefix("model."), " × ".join(map(str, array.shape)), f"{array.size:,}")
+            (name.removeprefix("model."), shape_text(array.shape), f"{array.size:,}")
             for name, array in tensors.items()
             if name.startswith("model.")
         ]

@@ -17,7 +17,7 @@ from chainrule import nn
 from chainrule.cli.tasks import Task, describe_task
 from chainrule.errors import printable
 from chainrule.graph.tensor import placeholder
-from chainrule.markup import size_text
+from chainrule.markup import shape_text, size_text
 
 if TYPE_CHECKING:
     from chainrule.cli.sources import SourceData
@@ -99,7 +99,7 @@ def describe_row(shape: Sequence[int], columns: Sequence[str] | None) -> str:
     """The content of a row of the inputs, as in "13 columns" or "8 × 8 numbers"."""
     if columns is not None:
         return f"{len(columns)} columns"
-    return " × ".join(map(str, shape)) + " numbers" if shape else "1 number"
+    return f"{shape_text(shape)} numbers" if shape else "1 number"
 
 
 def show_model(model: nn.Module, input_shape: Sequence[int] | None) -> None:
@@ -108,7 +108,7 @@ def show_model(model: nn.Module, input_shape: Sequence[int] | None) -> None:
     shape = None if input_shape is None else tuple(input_shape)
     for layer in model if isinstance(model, nn.Sequential) else [model]:
         shape = _output_shape(layer, shape)
-        width = "" if shape is None else " × ".join(map(str, shape))
+        width = "" if shape is None else shape_text(shape)
         parameters = count_parameters(layer)
         rows.append((repr(layer), width, f"{parameters:,}" if parameters else ""))
     show_table({"layer": "left", "output": "right", "parameters": "right"}, rows)
@@ -188,26 +188,27 @@ def describe_figures(figures: Mapping[str, float], rows: int) -> str:
     )
 
 
-def show_files(given: Mapping[str, Any], *, interrupted: bool, what: str = "the model") -> None:
-    """Print which files were saved.
+def show_files(given: Mapping[str, Any], *, interrupted: bool) -> None:
+    """Print which files a training saved.
 
     Args:
         given: the command's options.
         interrupted: whether Ctrl-C ended the training.
-        what: was trained.
     """
     out, checkpoint, history = given["out"], given["checkpoint"], given["history"]
+    what, was = "the model", "was"
+    if given["model"] == "word2vec":
+        what, was = "the vectors", "were"
     if out is not None:
         content = f"{what} trained so far" if interrupted else what
         line("saved", f"{content}: {out} ({size_of(out)})")
-    if given.get("report") is not None and not interrupted:
+    if given["report"] is not None and not interrupted:
         line("saved", f"the report: {given['report']}")
     if history is not None:
         line("saved", f"the history: {history}")
     if interrupted and checkpoint is not None:
         line("saved", f"the state to go on from with --resume: {checkpoint}")
     if out is None:
-        was = "were" if what.endswith("s") else "was"
         line("", f"{what} {was} not saved; --out FILE.safetensors does")
 
 

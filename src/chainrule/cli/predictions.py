@@ -19,8 +19,8 @@ def to_csv(
     outputs: Array,
     saved: SavedModel,
     *,
-    proba: bool = False,
-    files: Sequence[str] | None = None,
+    proba: bool,
+    files: Sequence[str] | None,
 ) -> str:
     """A header and a line for each row of the outputs.
 
@@ -36,7 +36,7 @@ def to_csv(
     return _csv(header, rows)
 
 
-def table_to_csv(saved: SavedTable, frame: Any, *, proba: bool = False) -> str:
+def table_to_csv(saved: SavedTable, frame: Any, *, proba: bool) -> str:
     """A header and a line for each row of a table, as `to_csv`."""
     model = saved.model
     if model.classes is None:

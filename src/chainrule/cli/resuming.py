@@ -1,18 +1,47 @@
-"""Going on from a checkpoint: only of the same training."""
+"""Trainings that are saved, and go on from a checkpoint: only from one of the same training."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from chainrule.cli.output import say
 from chainrule.errors import FileError
 from chainrule.system.reading import reason
 from chainrule.train import Trainer
+from chainrule.train.checkpoint import check_can_save
 from chainrule.train.model_file import metadata_of, read
 
 
-def say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool) -> None:
+def fit_and_save(trainer: Trainer, given: Mapping[str, Any], *data: Any, **options: Any) -> bool:
+    """Train, from the checkpoint on where that is asked for; save the model and the history.
+
+    Args:
+        trainer: the trainer.
+        given: the options of the command.
+        data, options: as of `Trainer.fit`.
+
+    Returns:
+        Whether Ctrl-C ended the training.
+
+    Raises:
+        OSError, ValueError: before the training, if there is no room for the model, or the
+            checkpoint is of another training.
+    """
+    out, checkpoint, resume = given["out"], given["checkpoint"], given["resume"]
+    if out is not None:
+        check_can_save(trainer, out)
+    _say_whether_resumed(trainer, checkpoint, resume)
+    history = trainer.fit(*data, checkpoint=checkpoint, resume=resume, **options)
+    if out is not None:
+        trainer.save(out)
+    if given["history"] is not None:
+        history.to_csv(given["history"])
+    return history.stop_reason == "interrupted"
+
+
+def _say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool) -> None:
     """Check that the checkpoint is of the same training, before it is loaded.
 
     Raises:

@@ -14,7 +14,7 @@ from chainrule.cli.tasks import Task
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.train import Evaluator
-from chainrule.train.model_file import build_model, metadata_of
+from chainrule.train.model_file import WORD_VECTORS, build_model, metadata_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def saved_of(path: str, tensors: Mapping[str, Array], description: Mapping[str, 
     Raises:
         FileError, ValueError: if the file is damaged, holds another model or says too little.
     """
-    if "word_vectors" in description:
+    if WORD_VECTORS in description:
         raise ValueError(f"{path} holds vectors of words: chainrule neighbours {path} WORD")
     metadata = metadata_of(path, description)
     if is_text(metadata):

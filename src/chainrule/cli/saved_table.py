@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.cli.tasks import listed
+from chainrule.cli.tasks import classes_text
 from chainrule.data.cells import is_missing, number
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
@@ -79,7 +79,7 @@ class SavedTable:
         if wrong is not None:
             raise ValueError(
                 f"{name}: row {wrong} (counted from 0) has the label {texts[wrong]:.80}, which is "
-                f"not a class of the model: {listed(labels)}."
+                f"not a class of the model: {classes_text(labels)}."
             )
         return np.array([known[text] for text in texts])
 

@@ -20,6 +20,7 @@ from chainrule.data.npz import names_of, read_archive
 from chainrule.data.text_tables import INDEX_LEFT_OUT, Layout, read_text_table
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
+from chainrule.markup import shape_text
 
 BUILT_IN = ("digits", "mnist", "fashion-mnist", "cifar10")
 
@@ -171,9 +172,9 @@ def read_to_train(
     name: str,
     folder: str | None,
     target: str | None,
-    header: bool | None = None,
-    size: tuple[int, int] | None = None,
-    grayscale: bool = False,
+    header: bool | None,
+    size: tuple[int, int] | None,
+    grayscale: bool,
 ) -> SourceData:
     """Data to train on.
 
@@ -428,7 +429,7 @@ def _places(
     return places, y
 
 
-def column_index(path: str, names: tuple[str, ...], wanted: str | None) -> int:
+def column_index(path: str, names: Sequence[str], wanted: str | None) -> int:
     """The index of a column, given by name, or by index if none has that name; by default the last.
 
     Raises:
@@ -438,7 +439,7 @@ def column_index(path: str, names: tuple[str, ...], wanted: str | None) -> int:
         return len(names) - 1
     if wanted in names:
         return names.index(wanted)
-    if re.fullmatch(r"-?\d+", wanted) and -len(names) <= int(wanted) < len(names):
+    if re.fullmatch("-?[0-9]{1,9}", wanted) and -len(names) <= int(wanted) < len(names):
         return int(wanted) % len(names)
     raise ValueError(
         f"{path} has no column {wanted!r:.80}. Its columns: {checks.listed(names)}. Name one of "
@@ -447,4 +448,4 @@ def column_index(path: str, names: tuple[str, ...], wanted: str | None) -> int:
 
 
 def _shape(shape: Any) -> str:
-    return " × ".join(map(str, shape)) or "one number"
+    return shape_text(shape) or "one number"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule import tabular
+from chainrule import checks, tabular
 from chainrule.cli.sources import column_index, saying_what_text_is_for
 from chainrule.cli.table_data import naming
-from chainrule.cli.tasks import choose_task, inferred_task, listed
+from chainrule.cli.tasks import choose_task, inferred_task
 from chainrule.data import cells
 from chainrule.data.frame_cells import Doubt, is_text
 from chainrule.data.frame_types import Frame
@@ -77,20 +76,17 @@ def read_table_to_train(name: str, given: Mapping[str, Any]) -> TableToTrain:
             name,
             header=given["header"],
             text=lambda layout: _text_columns(layout, given["categorical"]),
-            labels=lambda names, _: _label_column(name, tuple(names), given["target"]),
+            labels=lambda names, _: _column(names, given["target"]),
             doubts=True,
         )
     names = tuple(found.frame.columns)
-    asked = {
-        kind: _named(names, given[kind]) for kind in ("numeric", "categorical", "date", "drop")
-    }
     x, y, written, target, notices = _divide(name, found, given["target"])
-    for kind, columns_asked in asked.items():
-        if target in columns_asked:
+    asked: dict[str, list[str]] = {}
+    for kind in ("numeric", "categorical", "date", "drop"):
+        with naming(f"--{kind}"):
+            asked[kind] = [names[column_index(name, names, wanted)] for wanted in given[kind]]
+        if target in asked[kind]:
             raise ValueError(f"{name}: --{kind} is of a feature, and {target!r:.80} is the target.")
-        for column in columns_asked:
-            with naming(f"--{kind}"):
-                column_index(name, names, column)
     notices += _notices_of(name, found.doubts, asked, target)
     told = [doubt.column for doubt in found.doubts]
     others = {*told, *asked["categorical"], *asked["drop"], *asked["date"]}
@@ -251,8 +247,8 @@ def _notice_of_signs(column: Any, other: str) -> list[str]:
         return []
     shown = [f"{text!r:.80} in {rows:,} row{'s' * (rows > 1)}" for text, rows in signs.items()]
     return [
-        f"column {column.name!r:.80} is read as text, for {listed(shown)} among its numbers: leave "
-        f"such cells empty where numbers are missing, or {other}"
+        f"column {column.name!r:.80} is read as text, for {checks.listed(shown)} among its "
+        f"numbers: leave such cells empty where numbers are missing, or {other}"
     ]
 
 
@@ -264,28 +260,17 @@ def _is_number(text: str) -> bool:
     return cells.number(text) is not None or cells.comma_of(text) is not None
 
 
-def _named(names: Sequence[str], given: Iterable[str]) -> list[str]:
-    """The columns that are given by name, or by index if no column has that name."""
-    found = []
-    for wanted in given:
-        is_index = wanted not in names and re.fullmatch(r"-?[0-9]{1,9}", wanted)
-        if is_index and -len(names) <= int(wanted) < len(names):
-            wanted = names[int(wanted)]
-        found.append(wanted)
-    return found
-
-
 def _text_columns(layout: Layout, categorical: Iterable[str]) -> list[int]:
     """The numbers of the columns that are asked for as categories."""
-    skipped = int(layout.may_have_index)
-    wanted = _named(layout.names[skipped:], categorical)
+    names = layout.names[int(layout.may_have_index) :]
+    wanted = {_column(names, column) for column in categorical}
     return [number for number, name in enumerate(layout.names) if name in wanted]
 
 
-def _label_column(name: str, names: tuple[str, ...], wanted: str | None) -> str | None:
-    """The target's name; None where there is no such column, of which `_divide` tells."""
+def _column(names: Sequence[str], wanted: str | None) -> str | None:
+    """A column's name; None where there is no such column, of which an error tells later."""
     try:
-        return names[column_index(name, names, wanted)]
+        return names[column_index("", names, wanted)]
     except ValueError:
         return None
 
@@ -307,7 +292,7 @@ def _check_finite(name: str, column: str, values: Array) -> None:
 
 def _parts(y: Array, task: str, fraction: float, seed: int) -> tuple[Array, Array]:
     """The rows to train on and those to test on."""
-    if task == "regression":
-        return hold_out(np.zeros(len(y), np.int64), fraction, seed, stratify=False)
-    labels = np.unique(y.astype(str), return_inverse=True)[1]
-    return hold_out(labels.astype(np.int64), fraction, seed, stratify=True)
+    classes = None
+    if task == "classification":
+        classes = np.unique(y.astype(str), return_inverse=True)[1]
+    return hold_out(len(y), fraction, seed, classes)

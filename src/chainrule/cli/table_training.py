@@ -11,7 +11,6 @@ import numpy as np
 
 from chainrule import checks, tabular
 from chainrule.cli import output
-from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.saved_table import SavedTable, row_hashes
 from chainrule.cli.table_data import naming, say_notices
 from chainrule.cli.table_to_train import TableToTrain, read_table_to_train
@@ -30,13 +29,15 @@ _MOST_COLUMNS = 40
 _MOST_NAMED = 3
 
 
-def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None:
+def train_on_table(name: str, given: dict[str, Any]) -> bool:
     """Read the table, say what is made of its columns, train, and compare with baselines.
 
     Args:
-        ctx: of the command, whose exit code says whether Ctrl-C ended the training.
         name: the file, or "-".
         given: the options.
+
+    Returns:
+        Whether Ctrl-C ended the training.
     """
     table = read_table_to_train(name, given)
     say_notices(name, table.notices)
@@ -52,9 +53,7 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         _say_training(members, table.task)
         if len(table.test):
             _compare(model, table, given)
-    output.show_files(given, interrupted=interrupted)
-    if interrupted:
-        ctx.exit(INTERRUPTED)
+    return interrupted
 
 
 def _trained(table: TableToTrain, given: Mapping[str, Any]) -> tabular.TabularModel:

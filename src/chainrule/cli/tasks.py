@@ -55,7 +55,7 @@ class Task:
         if (labels.dtype.kind == "U") != (classes.dtype.kind == "U"):
             raise ValueError(
                 f"{name}: the labels are {'names' if labels.dtype.kind == 'U' else 'numbers'}, as "
-                f"{labels[0]}; the classes of the model are {listed(self.classes)}."
+                f"{labels[0]}; the classes of the model are {classes_text(self.classes)}."
             )
         codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
         wrong = np.flatnonzero(classes[codes] != labels)
@@ -63,7 +63,7 @@ class Task:
             place = f"{name}: row {wrong[0]} (counted from 0)" if files is None else files[wrong[0]]
             raise ValueError(
                 f"{place} has the label {labels[wrong[0]]}, which is not a class of the model: "
-                f"{listed(self.classes)}."
+                f"{classes_text(self.classes)}."
             )
         return codes.astype(np.int64)
 
@@ -130,11 +130,11 @@ def describe_task(classes: Any, target: str | None) -> str:
     """A task in one line."""
     text = "regression" if classes is None else f"classification, {len(classes)} classes: "
     if classes is not None:
-        text += listed(classes)
+        text += classes_text(classes)
     return text if target is None else f"{text}; target {target!r}"
 
 
-def listed(classes: Any) -> str:
+def classes_text(classes: Any) -> str:
     """The classes, abbreviated if there are many."""
     if len(classes) > 8:
         return f"{classes[0]}, {classes[1]} … {classes[-1]}"

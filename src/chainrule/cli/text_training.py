@@ -13,14 +13,12 @@ import numpy as np
 
 from chainrule import nn, optim
 from chainrule.cli import output
-from chainrule.cli.errors import INTERRUPTED
-from chainrule.cli.resuming import say_whether_resumed
+from chainrule.cli.resuming import fit_and_save
 from chainrule.data import read_text
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops.random import manual_seed
 from chainrule.text import GPT, CharTokenizer
 from chainrule.train import Evaluator, Trainer
-from chainrule.train.checkpoint import check_can_save
 
 _EPOCH = 250  # steps from one validation to the next
 _VALIDATED = 256  # contexts that are validated after an epoch, at most
@@ -110,13 +108,15 @@ def describe_loss(loss: float, characters: int) -> str:
     return f"loss {loss:.4f}  perplexity {math.exp(min(loss, 700)):.4g} ({characters:,} characters)"
 
 
-def train_on_text(ctx: click.Context, name: str, given: dict[str, Any]) -> None:
+def train_on_text(name: str, given: dict[str, Any]) -> bool:
     """Read a text, train a GPT, save it, and say how well it went.
 
     Args:
-        ctx: of the command, whose exit code says whether Ctrl-C ended the training.
         name: the file.
         given: the other options.
+
+    Returns:
+        Whether Ctrl-C ended the training.
     """
     options = _options(given)
     text = read_text(name)
@@ -138,27 +138,14 @@ def train_on_text(ctx: click.Context, name: str, given: dict[str, Any]) -> None:
     output.show_gpt(model)
     output.show_options(asdict(options))
     click.echo()
-    if given["out"] is not None:
-        check_can_save(trainer, given["out"])
-    say_whether_resumed(trainer, given["checkpoint"], given["resume"])
     whole = None if held_out is None else contexts_of(held_out, options.context)
-    history = trainer.fit(
-        _Batches(training, options),
-        epochs=-(-options.steps // _EPOCH),
+    interrupted = fit_and_save(
+        trainer, given, _Batches(training, options), epochs=-(-options.steps // _EPOCH),
         validation_data=None if whole is None else _sample(*whole),
-        checkpoint=given["checkpoint"],
-        resume=given["resume"],
-    )
-    interrupted = history.stop_reason == "interrupted"
-    if given["out"] is not None:
-        trainer.save(given["out"])
-    if given["history"] is not None:
-        history.to_csv(given["history"])
+    )  # fmt: skip
     if whole is not None and not interrupted:
         output.line("validation", describe_loss(evaluate(model, *whole), whole[0].size))
-    output.show_files(given, interrupted=interrupted)
-    if interrupted:
-        ctx.exit(INTERRUPTED)
+    return interrupted
 
 
 def evaluate(model: nn.Module, x: Array, y: Array) -> float:

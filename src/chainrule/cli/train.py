@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.options import (
     ACTIVATIONS,
     LARGE_BATCH,
@@ -431,35 +432,43 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     Ctrl-C ends the training; the model trained so far is saved.
     """
     from chainrule.cli.files import check_outputs
-    from chainrule.cli.sources import (
-        check_is_table,
-        check_is_text,
-        check_options,
-        default_model,
-        files_of,
-    )
-    from chainrule.cli.training import train_on_rows
+    from chainrule.cli.output import show_files
+    from chainrule.cli.sources import default_model, files_of
 
     given["model"] = given["model"] or default_model(data)
     check_models(ctx, given["model"])
     _check_usage(data, folder, given)
     outputs = {f"--{name}": given[name] for name in ("out", "report", "checkpoint", "history")}
     check_outputs(outputs, files_of(data, folder))
-    if given["model"] in ("gpt", "word2vec"):
+    interrupted = _train(data, folder, given)
+    show_files(given, interrupted=interrupted)
+    if interrupted:
+        ctx.exit(INTERRUPTED)
+
+
+def _train(data: str, folder: str | None, given: dict[str, Any]) -> bool:
+    """Train the model that is asked for; whether Ctrl-C ended the training."""
+    from chainrule.cli.sources import check_is_table, check_is_text, check_options
+
+    if given["model"] == "gpt":
         from chainrule.cli.text_training import train_on_text
+
+        check_is_text(data)
+        return train_on_text(data, given)
+    if given["model"] == "word2vec":
         from chainrule.cli.word_training import train_on_words
 
         check_is_text(data)
-        (train_on_text if given["model"] == "gpt" else train_on_words)(ctx, data, given)
-        return
+        return train_on_words(data, given)
     check_options(data, folder, given)
     if given["model"] == "realmlp":
         from chainrule.cli.table_training import train_on_table
 
         check_is_table(data)
-        train_on_table(ctx, data, given)
-        return
-    train_on_rows(ctx, data, folder, given)
+        return train_on_table(data, given)
+    from chainrule.cli.training import train_on_rows
+
+    return train_on_rows(data, folder, given)
 
 
 def _check_usage(data: str, folder: str | None, given: dict[str, Any]) -> None:

@@ -10,9 +10,8 @@ import numpy as np
 
 from chainrule.cli import building, output, sources
 from chainrule.cli.building import Options
-from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.options import LARGE_BATCH, LEARNING_RATES, MANY_ROWS, SMALL_BATCH
-from chainrule.cli.resuming import say_whether_resumed
+from chainrule.cli.resuming import fit_and_save
 from chainrule.cli.saved import evaluate
 from chainrule.cli.sources import SourceData
 from chainrule.cli.tasks import Task, choose_task
@@ -20,18 +19,19 @@ from chainrule.data import split
 from chainrule.graph.tensor import Array
 from chainrule.ops.random import manual_seed
 from chainrule.train import EarlyStopping, Trainer
-from chainrule.train.checkpoint import check_can_save
 
 HELD_OUT = 0.2
 
 
-def train_on_rows(ctx: click.Context, name: str, folder: str | None, given: dict[str, Any]) -> None:
+def train_on_rows(name: str, folder: str | None, given: dict[str, Any]) -> bool:
     """Read the data, train an mlp or cnn, save it, and say how well it went.
 
     Args:
-        ctx: of the command, whose exit code says whether Ctrl-C ended the training.
         name, folder: the data.
         given: the other options.
+
+    Returns:
+        Whether Ctrl-C ended the training.
     """
     data = sources.read_to_train(
         name, folder, given["target"], given["header"], given["size"], given["grayscale"]
@@ -40,7 +40,7 @@ def train_on_rows(ctx: click.Context, name: str, folder: str | None, given: dict
     if given["model"] == "cnn":
         building.check_images(data)
     task = choose_task(data.y, _target_name(data), given["task"])
-    _train(ctx, data, task, given)
+    return _train(data, task, given)
 
 
 def _options(given: dict[str, Any], fraction: float, rows: int, shape: tuple[int, ...]) -> Options:
@@ -110,7 +110,7 @@ def _or_default(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _train(ctx: click.Context, data: SourceData, task: Task, given: dict[str, Any]) -> None:
+def _train(data: SourceData, task: Task, given: dict[str, Any]) -> bool:
     """Split, build, train, save, and say how well it went."""
     fraction = given["validation_fraction"]
     if fraction is None:
@@ -132,30 +132,15 @@ def _train(ctx: click.Context, data: SourceData, task: Task, given: dict[str, An
     output.show_model(trainer.model, x.shape[1:])
     output.show_options(options.to_json())
     click.echo()
-    if given["out"] is not None:
-        check_can_save(trainer, given["out"])
-    say_whether_resumed(trainer, given["checkpoint"], given["resume"])
-    history = trainer.fit(
-        x,
-        y,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
+    interrupted = fit_and_save(
+        trainer, given, x, y, epochs=options.epochs, batch_size=options.batch_size,
         validation_data=validation,
-        checkpoint=given["checkpoint"],
-        resume=given["resume"],
-    )
-    interrupted = history.stop_reason == "interrupted"
-    if given["out"] is not None:
-        trainer.save(given["out"])
-    if given["history"] is not None:
-        history.to_csv(given["history"])
+    )  # fmt: skip
     if not interrupted:
         for name, part in (("validation", validation), ("test", test)):
             if part is not None:
                 output.show_figures(name, evaluate(trainer.model, task, *part), len(part[0]))
-    output.show_files(given, interrupted=interrupted)
-    if interrupted:
-        ctx.exit(INTERRUPTED)
+    return interrupted
 
 
 def _trainer(data: SourceData, task: Task, options: Options, x: Array, y: Array) -> Trainer:

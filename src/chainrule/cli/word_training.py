@@ -9,24 +9,25 @@ from typing import Any
 import click
 
 from chainrule.cli import output
-from chainrule.cli.errors import INTERRUPTED
 from chainrule.data import read_text
 from chainrule.errors import FileError
 from chainrule.text import Vocabulary, Word2Vec, WordTokenizer, WordVectors
-from chainrule.train.model_file import read
+from chainrule.train.model_file import WORD_VECTORS, read
 
 _SHOWN = 5  # words whose neighbours are printed
 
 
-def train_on_words(ctx: click.Context, name: str, given: dict[str, Any]) -> None:
+def train_on_words(name: str, given: dict[str, Any]) -> bool:
     """Read a text, find vectors of its words, save them, and show neighbours of some.
 
     A sentence is a line of the text, in small letters and without signs.
 
     Args:
-        ctx: of the command, whose exit code says whether Ctrl-C ended the training.
         name: the file.
         given: the other options.
+
+    Returns:
+        Whether Ctrl-C ended the training.
     """
     _check_form(given["out"])
     tokenizer = WordTokenizer(Vocabulary(()), lowercase=True, punctuation=False)
@@ -56,9 +57,7 @@ def train_on_words(ctx: click.Context, name: str, given: dict[str, Any]) -> None
     if given["out"] is not None:
         vectors.save(given["out"])
     show_some(vectors)
-    output.show_files(given, interrupted=model.interrupted, what="the vectors")
-    if model.interrupted:
-        ctx.exit(INTERRUPTED)
+    return model.interrupted
 
 
 def _check_form(out: str | None) -> None:
@@ -95,7 +94,7 @@ def read_vectors(path: str) -> WordVectors:
         FileNotFoundError, FileError, ValueError: if it can't be read, or holds something else.
     """
     _, description = read(path)
-    if "word_vectors" not in description:
+    if WORD_VECTORS not in description:
         raise ValueError(
             f"{path} holds no vectors of words (chainrule train --model word2vec). chainrule info "
             "says what it is."

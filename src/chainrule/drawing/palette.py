@@ -106,9 +106,9 @@ def style() -> str:
     )
 
 
-def plain_style(dark: bool = False) -> str:
-    """The same without variables, for programs that know none."""
+def plain_style() -> str:
+    """The light colours without variables, for programs that know none."""
     rules = _RULES
-    for name, value in _values(dark).items():
+    for name, value in _values(False).items():
         rules = rules.replace(f"var(--cr-{name})", value)
     return rules

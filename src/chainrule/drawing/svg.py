@@ -19,9 +19,7 @@ _LABEL_HEIGHT, _LABEL_GAP = 14.0, 22.0  # of a label, and from it to a box
 _NOTE_HEIGHT = 17.0
 _SMALLEST = 0.85  # a picture that is too wide shrinks to this, and then it scrolls
 
-
 Direction = Literal["down", "up", "right"]
-DIRECTIONS = ("down", "up", "right")
 
 
 class Arrangement(NamedTuple):
@@ -41,7 +39,7 @@ class Arrangement(NamedTuple):
     labels: list[Point | None]
 
 
-def arrange(diagram: Diagram, direction: Direction = "down") -> Arrangement:
+def arrange(diagram: Diagram, direction: Direction) -> Arrangement:
     """Where the boxes, arrows and labels of a diagram lie: labels keep apart as boxes do.
 
     Args:
@@ -106,9 +104,7 @@ def graph_svg(diagram: Diagram, *, direction: Direction = "down", plain: bool = 
     return page(parts, found.width, found.height, diagram, plain)
 
 
-def page(
-    parts: Sequence[str], width: float, height: float, diagram: Diagram, plain: bool = False
-) -> str:
+def page(parts: Sequence[str], width: float, height: float, diagram: Diagram, plain: bool) -> str:
     """A whole picture of the given size: its parts, the notes below them, its title and style."""
     wide = max([width, *(text_width(note, 11) for note in diagram.notes)])
     notes = []

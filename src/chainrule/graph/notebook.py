@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.markup import table
+from chainrule.markup import shape_text, table
 
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor
@@ -18,7 +18,7 @@ _MOST = 10
 def html_of(tensor: Tensor) -> str:
     """A table of the value, up to two axes of it, below a line of what it is."""
     facts = [f"{type(tensor).__name__} {tensor.name or ''}".rstrip()]
-    facts += [" × ".join(map(str, tensor.shape)) or "scalar", str(tensor.dtype)]
+    facts += [shape_text(tensor.shape) or "scalar", str(tensor.dtype)]
     if tensor.operation is not None:
         facts.append(f"operation {tensor.operation.name}")
     if tensor.path:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, get_args
 
-from chainrule.checks import described
+from chainrule import checks
 
 Form = Literal["column", "row"]
 """Whether activations are columns, z = W a + b, or rows, z = a W^T + b."""
@@ -143,14 +143,10 @@ def letters_of(name: str, form: str | None) -> tuple[Letters, Form]:
     Raises:
         ValueError: for an unknown name or form, or letters of rows in columns.
     """
-    if name not in _LETTERS:
-        raise ValueError(
-            f"letters is one of {', '.join(map(repr, _LETTERS))}, got {described(name)}"
-        )
+    checks.one_of("letters", name, _LETTERS)
     if form is None:
         return _LETTERS[name], "row" if name == "row" else "column"
-    if form not in get_args(Form):
-        raise ValueError(f"form is 'column' or 'row', got {described(form)}")
+    checks.one_of("form", form, get_args(Form))
     if name == "row" and form == "column":
         raise ValueError(
             "letters='row' are those of row vectors; for columns take other letters, as 'boulder'"

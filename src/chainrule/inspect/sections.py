@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from chainrule.graph.printing import grid
 from chainrule.graph.tensor import Array
 from chainrule.inspect.arrays import from_json
 from chainrule.inspect.letters import gradients_named, nodes_named
+from chainrule.markup import shape_text
 
 _MOST_COLUMNS = 8
 _MOST_ROWS = 12
@@ -97,7 +98,7 @@ class Sections:
         yield from self._forward()
         yield self._loss()
         yield from self._backward()
-        if any(p["new"] is not None for layer in self.layers for p in layer["parameters"]):
+        if self._updated():
             yield self._rule()
             yield self._update()
 
@@ -160,15 +161,19 @@ class Sections:
     def _named_before(self, z: dict[str, Any], place: int) -> list[dict[str, Any]]:
         """What a layer computes and has a name, before its pre-activation: weights, say."""
         own = [n for n in self.nodes[: z["id"]] if n["layer"] == place and n["role"] == "value"]
-        shown = {n["id"] for n in own if n["name"] and n["operation"] is not None}
+        named = {n["id"] for n in own if n["name"] and n["operation"] is not None}
         is_around_others = self.nodes[self.layers[place]["preactivation"]]["layer"] != place
-        new = set() if is_around_others else {z["id"]}
-        while new:  # what the formulas of these call by numbers, and so on
-            texts = [self.nodes[number]["formula"]["text"].partition(" = ")[2] for number in new]
-            new = {n for text in texts for n in nodes_named(text) if n < z["id"]} - shown
-            new = {n for n in new if self.nodes[n]["layer"] == place or self._is_constant(n)}
-            shown |= new
+
+        def in_formula(number: int) -> set[int]:
+            found = {n for n in self._in_formula(number) if n < z["id"]} - named
+            return {n for n in found if self.nodes[n]["layer"] == place or self._is_constant(n)}
+
+        shown = named | _reached([] if is_around_others else [z["id"]], in_formula)
         return [self.nodes[number] for number in sorted(shown)]
+
+    def _in_formula(self, number: int) -> set[int]:
+        """The nodes that the formula of a node calls by their numbers."""
+        return nodes_named(self.nodes[number]["formula"]["text"].partition(" = ")[2])
 
     def _forward_terms(self, layer: dict[str, Any]) -> list[str]:
         """Each z as the sum of its products."""
@@ -196,12 +201,7 @@ class Sections:
         last = self._last()
         rows = [self._given(node) for node in self.nodes if node["role"] == "target"]
         shown = {node["id"] for node in self._within_the_loss()}
-        new = {loss["id"], *shown}
-        while new:  # what the formulas of these name, and so on
-            texts = [self.nodes[place]["formula"]["text"].partition(" = ")[2] for place in new]
-            new = set[int]().union(*map(nodes_named, texts)) - shown
-            shown |= new
-        for place in sorted(shown):
+        for place in sorted(shown | _reached([loss["id"], *shown], self._in_formula)):
             node = self.nodes[place]
             is_of_loss = place > last or node["operation"] is None
             if node["layer"] is None and node is not loss and is_of_loss:
@@ -218,13 +218,13 @@ class Sections:
 
     def _within_the_loss(self) -> list[dict[str, Any]]:
         """The nodes after the model whose gradients other formulas name, the last first."""
-        last, found = self._last(), set[int]()
-        new = {place for place in self.trace["backward"] if place <= last}
-        while new:
-            texts = [self.nodes[place]["gradient_formula"]["text"] for place in new]
-            wanted = set[int]().union(*map(gradients_named, texts))
-            new = {place for place in wanted if place > last} - found
-            found |= new
+        last = self._last()
+
+        def after_the_model(number: int) -> set[int]:
+            named = gradients_named(self.nodes[number]["gradient_formula"]["text"])
+            return {place for place in named if place > last}
+
+        found = _reached((p for p in self.trace["backward"] if p <= last), after_the_model)
         return [self.nodes[place] for place in sorted(found, reverse=True)]
 
     def _backward(self) -> Iterator[Section]:
@@ -320,14 +320,16 @@ class Sections:
 
     # Update
 
+    def _updated(self) -> list[dict[str, Any]]:
+        """The parameters that have new values, each once: layers may share them."""
+        held = {p["id"]: p for layer in self.layers for p in layer["parameters"]}
+        return [p for p in held.values() if p["new"] is not None]
+
     def _rule(self) -> Section:
         """The formulas of the update, each once, and the moments that it begins with."""
         W = "w" if self.is_transposed else "W"
-        moments, rules, seen = [], {}, set()
-        for p in (p for layer in self.layers for p in layer["parameters"]):
-            if p["update"] is None or p["id"] in seen:
-                continue
-            seen.add(p["id"])
+        moments, rules = [], {}
+        for p in self._updated():
             name = self.nodes[p["id"]]["formula"]
             letter = rf"(?<![\w.])(d?){re.escape(name['text'])}(?![\w.])"
             for formula in p["update"]["formulas"]:
@@ -346,22 +348,17 @@ class Sections:
 
     def _update(self) -> Section:
         updates = []
-        seen = set()
-        for layer in self.layers:
-            for p in layer["parameters"]:
-                if p["new"] is not None and p["id"] not in seen:
-                    seen.add(p["id"])
-                    old, gradient, new = (
-                        self._shown(p[key], "parameter") for key in ("old", "gradient", "new")
-                    )
-                    name = self.nodes[p["id"]]["formula"]
-                    updates.append(((name["text"], name["latex"]), old, gradient, new))
+        for p in self._updated():
+            old, gradient, new = (
+                self._shown(p[key], "parameter") for key in ("old", "gradient", "new")
+            )
+            name = self.nodes[p["id"]]["formula"]
+            updates.append(((name["text"], name["latex"]), old, gradient, new))
         after = self.trace["loss_after"]
         title = "Update"
         if after is not None:
-            before = self._number(_as_float(self.trace["loss"]))
-            title = f"Update: the loss was {before}, with the new weights it is "
-            title += self._number(_as_float(after))
+            before, after = self._number(self.trace["loss"]), self._number(after)
+            title = f"Update: the loss was {before}, with the new weights it is {after}"
         return Section("update", title, [], updates)
 
     # Rows
@@ -427,13 +424,13 @@ class Sections:
         return array.T if is_of_rows and array.ndim == 2 and self.is_column else array
 
     def _summary(self, held: dict[str, Any]) -> str:
-        shape = " × ".join(map(str, held["shape"]))
+        shape = shape_text(held["shape"])
         sizes = held["summary"]
         if sizes["minimum"] is None:
             return f"{shape}, empty"
         digits = max(3, self.digits - 2)
         low, high, norm = (
-            f"{_as_float(sizes[key]):.{digits}g}" for key in ("minimum", "maximum", "norm")
+            f"{float(sizes[key]):.{digits}g}" for key in ("minimum", "maximum", "norm")
         )
         return f"{shape}: {low} to {high}, norm {norm}"
 
@@ -454,9 +451,14 @@ def _own(layer: dict[str, Any], name: str) -> dict[str, Any] | None:
     return held[0] if held else None
 
 
+def _reached(start: Iterable[int], following: Callable[[int], set[int]]) -> set[int]:
+    """What follows the numbers of `start`, what follows these, and so on."""
+    found, new = set[int](), set(start)
+    while new:
+        new = set[int]().union(*map(following, new)) - found
+        found |= new
+    return found
+
+
 def _added(terms: list[str]) -> str:
     return " + ".join(terms).replace("+ -", "- ")
-
-
-def _as_float(number: Any) -> float:
-    return float(number)

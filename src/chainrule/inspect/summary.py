@@ -20,7 +20,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import grad, with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.markup import encodable, printed, size_text
+from chainrule.markup import encodable, printed, shape_text, size_text
 from chainrule.nn import arguments
 from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.interception import intercepted
@@ -95,7 +95,7 @@ class Summary(NamedTuple):
             justify: Any = "left" if i < 2 else "right"
             table.add_column(heading, footer=total, justify=justify, overflow="fold")
         for row in self.layers:
-            shape = "" if row.output_shape is None else " × ".join(map(str, row.output_shape))
+            shape = "" if row.output_shape is None else shape_text(row.output_shape)
             counts = (row.parameters, row.edges, row.forward_flops, row.backward_flops)
             named = map(encodable, (row.path, row.layer, shape or "-"))
             table.add_row(*named, *map(_count, counts))
@@ -120,7 +120,7 @@ class Summary(NamedTuple):
 def _shapes_text(shape: Sequence[Any]) -> str:
     if shape and isinstance(shape[0], tuple):
         return " and ".join(map(_shapes_text, shape))
-    return " × ".join(map(str, shape))
+    return shape_text(shape)
 
 
 def _count(number: float) -> str:

@@ -15,7 +15,7 @@ from chainrule.inspect.arrays import as_json, number
 from chainrule.inspect.contributions import local_derivative
 from chainrule.inspect.formulas import Formulas
 from chainrule.inspect.found_layers import FoundLayer, find_layers
-from chainrule.inspect.letters import Form, Formula, Letters
+from chainrule.inspect.letters import Form, Letters
 from chainrule.inspect.step import Step
 from chainrule.inspect.updates import update_rule
 from chainrule.nn import Module
@@ -112,8 +112,8 @@ def _nodes(
                     }
                     for consumer, index, part in parts
                 ],
-                "formula": _formula(formulas.forward.get(node) or formulas.name(node)),
-                "gradient_formula": None if grad is None else _formula(formulas.backward[node]),
+                "formula": (formulas.forward.get(node) or formulas.name(node))._asdict(),
+                "gradient_formula": None if grad is None else formulas.backward[node]._asdict(),
             }
         )
     return nodes
@@ -184,7 +184,7 @@ def _layer(
         "delta": gradient(layer.preactivation),
         "output_gradient": gradient(layer.output),
         "derivative": None if derivative is None else as_json(derivative),
-        "derivative_formula": None if derivative is None else _formula(formulas.derivatives[z]),
+        "derivative_formula": None if derivative is None else formulas.derivatives[z]._asdict(),
         "parameters": parameters,
     }
 
@@ -194,13 +194,9 @@ def _update(leaf: Tensor, formulas: Formulas, optimizer: Optimizer | None) -> di
     name, grad = formulas.letter(leaf.state), formulas.gradient(leaf)
     rule = update_rule(optimizer, leaf.state, name, grad, formulas.letters)
     return {
-        "formulas": [_formula(formula) for formula in rule.formulas],
+        "formulas": [formula._asdict() for formula in rule.formulas],
         "state": [{"name": key, "before": as_json(value)} for key, value in rule.state.items()],
     }
-
-
-def _formula(formula: Formula) -> dict[str, str]:
-    return {"text": formula.text, "latex": formula.latex}
 
 
 def _plain(value: Any) -> Any:

@@ -276,8 +276,7 @@ def xavier_normal_(tensor: S, gain: float = 1.0, generator: Generator | None = N
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"mode is 'fan_in' or 'fan_out', got {mode!r}")
+    checks.one_of("mode", mode, ("fan_in", "fan_out"))
     fan = _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 

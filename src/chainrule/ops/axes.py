@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.checks import integer
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
@@ -348,8 +349,7 @@ def meshgrid(
                 [4, 4],
                 [5, 5]])
     """
-    if indexing not in ("xy", "ij"):
-        raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
+    checks.one_of("meshgrid: indexing", indexing, ("xy", "ij"))
     lines = [atleast_1d(c) for c in coordinates]
     if any(line.ndim != 1 for line in lines):
         shapes = ", ".join(str(line.shape) for line in lines)

@@ -13,7 +13,7 @@ from chainrule.serve.predictor import Predictor
 from chainrule.serve.questions import Served, ServedArray, ServedTable
 from chainrule.system.reading import reason
 from chainrule.tabular.model import is_model, model_of
-from chainrule.train.model_file import build_model, metadata_of, read, values_of
+from chainrule.train.model_file import WORD_VECTORS, build_model, metadata_of, read, values_of
 
 _MOST_NUMBERS = 1 << 22
 """More numbers in a row are no row."""
@@ -50,7 +50,7 @@ def served(path: str | os.PathLike[str]) -> Served:
     metadata = metadata_of(path, description)
     if is_model(found := values_of(path, tensors, description)):
         return ServedTable(model_of(path, found), str(metadata.get("target") or "prediction"))
-    if "word_vectors" in description or "tokenizer" in metadata:
+    if WORD_VECTORS in description or "tokenizer" in metadata:
         raise ValueError(f"{path} holds words or text: only models of rows of numbers are served")
     data = metadata.get("data")
     if not isinstance(data, dict) or not {"shape", "columns", "target"} <= data.keys():

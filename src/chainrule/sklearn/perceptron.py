@@ -424,22 +424,24 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         """The rows to validate on that a user gives; None if there are none."""
         if not has_held_out(X, y, weights):
             return None
-        X, y = validate_data(self, X, y, reset=False, **self._data_options(dtype))
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._checked(X, y, reset=False, dtype=dtype)
         self._check_held_out(y)
         weights = weights_of_rows(X, y, weights, dtype=X.dtype, name="sample_weight_val")
         X = self._filled(as_rows(X, keeps_short=not self.residual), reset=False)
         return self._validation(X, y, weights)
 
-    def _data_options(self, dtype: Any = (np.float64, np.float32)) -> dict[str, Any]:
-        """How rows with targets are checked."""
-        return {
-            "accept_sparse": ["csr", "csc"],
-            "multi_output": True,
-            "dtype": dtype,
-            "ensure_all_finite": "allow-nan" if self.allow_nan else True,
-        }
+    def _checked(self, X: Any, y: Any, **options: Any) -> tuple[Any, Array]:
+        """Rows with targets as arrays, by `validate_data`; one column of targets is a vector."""
+        options = {"dtype": (np.float64, np.float32), **self._row_options(), **options}
+        X, y = validate_data(self, X, y, multi_output=True, **options)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _row_options(self) -> dict[str, Any]:
+        """How rows are checked."""
+        finite = "allow-nan" if self.allow_nan else True
+        return {"accept_sparse": ["csr", "csc"], "ensure_all_finite": finite}
 
     def _validation(self, X: Any, y: Array, weights: Array | None = None) -> Validation:
         targets = self._targets(y, X.dtype)
@@ -485,11 +487,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         """The outputs of the network for rows as a user gives them."""
         if self._known is not None and X is self._known[0]:
             return self._known[1]
-        options = self._data_options()
-        finite = options["ensure_all_finite"]
-        X = validate_data(
-            self, X, accept_sparse=options["accept_sparse"], reset=False, ensure_all_finite=finite
-        )
+        X = validate_data(self, X, reset=False, **self._row_options())
         if self.allow_nan:
             X = self._filled(X.astype(self.coefs_[0].dtype), reset=False)
         self._network.assign(self.coefs_, self.intercepts_)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_y, check_is_fitted
 
 from chainrule.graph.tensor import Array
 from chainrule.sklearn.base import weights_of_rows, whole_or_not_at_all
@@ -254,9 +254,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         link = regression_link(self.loss)
         if link != "identity" and self.output_activation is not None:
             raise ValueError(f"loss={self.loss!r} has {link} as output_activation: leave out yours")
-        X, y = validate_data(self, X, y, reset=reset, y_numeric=True, **self._data_options())
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._checked(X, y, reset=reset, y_numeric=True)
         if quantiles_of(self.loss) > 1 and y.ndim > 1:
             raise ValueError("a loss of several quantiles is of one target, and y has several")
         if link == "softmax" and y.ndim == 1:

@@ -28,7 +28,7 @@ from chainrule.sklearn.base import (
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
-from chainrule.tabular.reading import as_array, check_dense, rows_in
+from chainrule.tabular.reading import as_array, check_dense, rows_in, rows_of
 from chainrule.tabular.recipe import TaskName
 from chainrule.tabular.targets import Classes
 from chainrule.train import Callback
@@ -433,9 +433,7 @@ def _some(X: Any, weights: Any, outputs: int) -> Any:
     most = min(_ROWS, max(_TERMS // outputs, 100))
     if len(used) > most:
         used = used[np.sort(permutation(len(used), 0, 0)[:most])]
-    if len(used) == rows_in(X):
-        return X
-    return as_frame(X, "X")[used].to_native() if is_table(X) else X[used]
+    return X if len(used) == rows_in(X) else rows_of(X, used)
 
 
 def _labels(y: Any) -> NDArray[Any]:

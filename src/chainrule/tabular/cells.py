@@ -120,7 +120,7 @@ _DATES = datetime.date, np.datetime64
 _LENGTHS = datetime.timedelta, np.timedelta64
 
 
-def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> Cells:
+def of_objects(values: list[Any], place: str, wanted: Wanted | None) -> Cells:
     """The cells of a list of Python objects; see `of_array`."""
     if wanted in QUANTITIES and set(map(type, values)) <= PLAIN:
         try:
@@ -327,8 +327,13 @@ def _times(values: list[np.datetime64 | None]) -> NDArray[Any]:
     return np.array([never if v is None else v for v in values], "datetime64[us]")
 
 
+def has_large(values: NDArray[Any]) -> bool:
+    """Whether some of these integers are so large that float64 does not tell them apart."""
+    return bool(len(values)) and max(abs(int(values.min())), abs(int(values.max()))) >= EXACT
+
+
 def _of_integers(values: NDArray[Any]) -> Cells:
-    if len(values) and max(abs(int(values.min())), abs(int(values.max()))) >= EXACT:
+    if has_large(values):
         return Cells(
             "text", _texts(values.tolist()), _none(values), "numbers", was="large integers"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from chainrule import _core, checks
 from chainrule.markup import aligned
 from chainrule.tabular import decisions
+from chainrule.tabular.cells import Cells
 from chainrule.tabular.kinds import (
     KINDS,
     MOST_ONE_HOT,
@@ -192,14 +193,7 @@ class Columns:
         """
         if (numbers_alone := self._in_one_array(table)) is not None:
             return {"numbers": numbers_alone}
-        found = read(table)
-        numbers = self._numbers_in(found)
-        places = _places(found)
-        parts = [
-            column.encode(found.column(number, places[number], column.wanted))
-            for column, number in zip(self.columns, numbers, strict=True)
-            if number is not None
-        ]
+        parts = [column.encode(cells) for column, cells in self.cells_of(table)]
         arrays: dict[str, NDArray[Any]] = {}
         if self.numeric + self.plain:
             arrays["numbers"] = _joined(parts)
@@ -208,6 +202,14 @@ class Columns:
             starts = np.cumsum([0, *self.sizes[:-1]])
             arrays["codes"] = codes + starts
         return arrays
+
+    def cells_of(self, table: Any) -> Iterator[tuple[Column, Cells]]:
+        """Each column that is used, with its cells in a table; the table is as in `transform`."""
+        found = read(table)
+        numbers, places = self._numbers_in(found), _places(found)
+        for column, number in zip(self.columns, numbers, strict=True):
+            if number is not None:
+                yield column, found.column(number, places[number], column.wanted)
 
     def _in_one_array(self, table: Any) -> NDArray[np.float64] | None:
         """The numbers of a table of finite ones, read at once; None where it may hold others."""

@@ -46,7 +46,7 @@ def asked(
     dates: Collection[str | int],
     drop: Collection[str | int],
     *,
-    numbered: bool = False,
+    numbered: bool,
 ) -> dict[str, Asked]:
     """The kinds that the user asks for, by the column's name.
 

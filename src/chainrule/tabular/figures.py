@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.linear import Inputs, least_squares, logistic
-from chainrule.tabular.targets import Classes, Target, power_of_two
+from chainrule.tabular.targets import Classes, Target, powers_of_two
 
 _LEAST = 1e-12
 """The least probability that counts in a loss."""
@@ -56,7 +56,7 @@ def figures(model: Measured, table: Any, target: Any) -> dict[str, float]:
     """
     if isinstance(model.target, Classes):
         return _hits(model.predict_proba(table), model.target.encode(target))
-    return _errors(np.asarray(model.predict(table), np.float64), np.asarray(target, np.float64))
+    return _errors(np.asarray(model.predict(table), np.float64), model.target.values(target))
 
 
 def baselines(
@@ -88,7 +88,7 @@ def baselines(
         shares = np.bincount(codes, minlength=classes) / len(codes)
         found["the most frequent class"] = _hits(np.tile(shares, (len(rows), 1)), rows)
     else:
-        known, y = np.asarray(train[1], np.float64), np.asarray(test[1], np.float64)
+        known, y = model.target.values(train[1]), model.target.values(test[1])
         inputs = _inputs(model.columns, train[0], len(known))
         if not inputs.is_too_large:
             with _one_thread():
@@ -100,7 +100,7 @@ def baselines(
 
 def _inputs(columns: Columns, table: Any, targets: int, classes: int = 1) -> Inputs:
     inputs = Inputs(columns, table, classes)
-    _check_rows(inputs.count, targets)
+    check_rows(inputs.count, targets)
     return inputs
 
 
@@ -112,17 +112,16 @@ def _one_thread() -> Any:
 
 
 def _hits(shares: NDArray[np.float64], codes: NDArray[np.int64]) -> dict[str, float]:
-    _check_rows(len(shares), len(codes))
+    check_rows(len(shares), len(codes))
     of_class = np.maximum(shares[np.arange(len(codes)), codes], _LEAST)
     accuracy = float((shares.argmax(axis=1) == codes).mean())
     return {"accuracy": accuracy, "loss": float(-np.log(of_class).mean())}
 
 
 def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, float]:
-    _check_rows(len(predicted), len(y))
-    y = y.reshape(len(y), -1)
+    check_rows(len(predicted), len(y))
     predicted = predicted.reshape(y.shape)
-    units = np.maximum(power_of_two(predicted, axis=0), power_of_two(y, axis=0))
+    units = np.maximum(powers_of_two(predicted), powers_of_two(y))
     y, unit = y / units, float(units.max())  # else squares overflow
     error = predicted / units - y
     scaled = error * (units / unit)
@@ -145,6 +144,7 @@ def _r2(error: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return float(1 - np.square(error).sum() / np.square(y - y.mean()).sum())
 
 
-def _check_rows(rows: int, targets: int) -> None:
+def check_rows(rows: int, targets: int) -> None:
+    """Raise ValueError unless there is a target for each row."""
     if rows != targets:
         raise ValueError(f"x has {rows} rows and y {targets}: give a target for each row")

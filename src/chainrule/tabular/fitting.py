@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +167,6 @@ def fit(
         decide()  # which says so
     whole = fit_target(task, target, loss=loss, quantiles=quantiles)
     weights = _weights(sample_weight, rows)
-    stratify = isinstance(whole, Classes)
     encoded = whole.encode(target)
     if len(encoded) != rows:
         raise ValueError(
@@ -175,15 +174,13 @@ def fit(
             f"numbers of samples: {[rows, len(encoded)]}"
         )
     used = np.arange(rows) if weights is None else np.flatnonzero(weights)
-    if stratify and len(np.unique(encoded[used])) < 2:
+    classes = encoded[used] if isinstance(whole, Classes) else None
+    if classes is not None and len(np.unique(classes)) < 2:
         raise ValueError("the classifier needs two classes or more, of rows with a weight above 0")
     fraction = validation_fraction if validation is None else 0.0
-    parts = [
-        _Part(used[part.train], used[part.validation])
-        for part in _parts(encoded[used], count, seed, fraction, stratify=stratify)
-    ]
+    parts = _parts(used, classes, count, seed, fraction)
     fitted = whole
-    if not stratify:
+    if classes is None:
         fitted = fit_target(task, target, parts[0].train, loss=loss, quantiles=quantiles)
         check_near(fitted, target, used)
         encoded = fitted.encode(target)
@@ -294,8 +291,7 @@ def _shares(target: Target, errors: Sequence[float]) -> list[float]:
 
 def _checked_loss(task: TaskName, loss: str, quantiles: Sequence[float]) -> tuple[float, ...]:
     """The levels of the quantiles, checked with the loss."""
-    if loss not in LOSSES:
-        raise ValueError(f"loss is one of {', '.join(map(repr, LOSSES))}; got {loss!r:.80}")
+    checks.one_of("loss", loss, LOSSES)
     if task == "classification" and loss != LOSSES[0]:
         raise ValueError(f"loss={loss!r} is for a regression")
     levels = tuple(checks.Interval(0, 1).check("a quantile", level) for level in quantiles)
@@ -320,10 +316,8 @@ class _Stop(Callback):
 
 def _recipe(task: TaskName, preset: str, members: int | None) -> tuple[Recipe, int]:
     """The recipe of a preset, and the number of its members."""
-    if task not in ("classification", "regression"):
-        raise ValueError(f"task is 'classification' or 'regression', got {task!r:.80}")
-    if preset not in PRESETS:
-        raise ValueError(f"preset is one of {', '.join(map(repr, PRESETS))}; got {preset!r:.80}")
+    checks.one_of("task", task, get_args(TaskName))
+    checks.one_of("preset", preset, PRESETS)
     count = _MEMBERS.get(preset, 1)
     if members is not None:
         if preset not in _MEMBERS:
@@ -347,24 +341,31 @@ def _changed(recipe: Recipe, **changes: Any) -> Recipe:
 
 
 def _parts(
-    targets: NDArray[Any], count: int, seed: int, fraction: float, *, stratify: bool
+    rows: NDArray[np.int64], classes: NDArray[Any] | None, count: int, seed: int, fraction: float
 ) -> list[_Part]:
-    """The rows of each member; those of several hold out other rows each, as far as these reach."""
+    """The rows of each member; those of several hold out other rows each, as far as these reach.
+
+    Args:
+        rows: the numbers of those that count.
+        classes: the class of each of them, of a classification.
+        count: how many members there are.
+        seed: of the order.
+        fraction: the share of rows to hold out.
+    """
     if count == 1 or not fraction:
-        part = _Part(*hold_out(targets, fraction, seed, stratify=stratify))
-        return [part] * count
+        train, held_out = hold_out(len(rows), fraction, seed, classes)
+        return [_Part(rows[train], rows[held_out])] * count
     folds = max(round(1 / fraction), 2)
     parts = []
     for number in range(count):
-        order = permutation(len(targets), seed, epoch=number // folds)
-        if stratify:  # the rows of each class one after another, so that all folds get their share
-            order = order[np.argsort(targets[order], kind="stable")]
-        held = np.zeros(len(targets), bool)
+        order = permutation(len(rows), seed, epoch=number // folds)
+        if classes is not None:  # class after class, so that all folds get their share
+            order = order[np.argsort(classes[order], kind="stable")]
+        held = np.zeros(len(rows), bool)
         held[order[number % folds :: folds]] = True
-        if stratify:  # a class with a single row stays to be trained on
-            missing = ~np.isin(targets, targets[~held])
-            held[missing] = False
-        parts.append(_Part(np.flatnonzero(~held), np.flatnonzero(held)))
+        if classes is not None:  # a class with a single row stays to be trained on
+            held[~np.isin(classes, classes[~held])] = False
+        parts.append(_Part(rows[~held], rows[held]))
     return parts
 
 

@@ -14,8 +14,6 @@ from chainrule.graph.tensor import tensor
 from chainrule.nn import RealMLP
 from chainrule.tabular.columns import Columns
 
-_VECTOR = 8
-
 
 def gradient_times_input(
     columns: Columns, network: RealMLP, arrays: Mapping[str, NDArray[Any]]
@@ -42,6 +40,7 @@ def _owners(columns: Columns, network: RealMLP) -> NDArray[np.int64]:
     numbers = np.arange(len(columns.columns))
     numeric = np.repeat(numbers, [column.numeric for column in columns.columns])
     plain = np.repeat(numbers, [column.plain for column in columns.columns])
-    codes = np.repeat(numbers, [_VECTOR * bool(column.codes) for column in columns.columns])
+    vector = network.embedding.embedding_dim if network.embedding is not None else 0
+    codes = np.repeat(numbers, [vector * bool(column.codes) for column in columns.columns])
     more = network.periodic.width - 1 if network.periodic is not None else 0
     return np.concatenate([numeric, np.repeat(numeric, more), plain, codes])

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.tabular.columns import Columns
-from chainrule.tabular.targets import power_of_two
+from chainrule.tabular.targets import powers_of_two
+from chainrule.train.metrics.outputs import softmax
 
 Array = NDArray[np.float64]
 
@@ -92,7 +93,7 @@ class Inputs:
 
     def _standardise(self, x: Array) -> Array:
         """The columns, changed in place; differences from the first row keep constant ones 0."""
-        self._unit = power_of_two(x, axis=0)
+        self._unit = powers_of_two(x)
         x /= self._unit
         first = x[0].copy()
         self._shift = first + (x - first).mean(axis=0)
@@ -109,7 +110,7 @@ def least_squares(inputs: Inputs, y: Array, table: Any) -> Array:
     It has an intercept. Of several solutions it is the one of the least weights.
     """
     targets = y[inputs.rows].reshape(len(inputs.rows), -1)
-    unit = power_of_two(targets, axis=0)
+    unit = powers_of_two(targets)
     targets = targets / unit
     mean = targets[0] + (targets - targets[0]).mean(axis=0)
     weight = np.linalg.lstsq(inputs.x, targets - mean, rcond=None)[0]
@@ -130,7 +131,7 @@ def logistic(inputs: Inputs, codes: NDArray[np.int64], classes: int, table: Any)
         shares = [np.ones((len(x), 1)) for x in inputs.blocks(table)]
     else:
         weight, bias = _minimize(inputs.x, np.eye(len(present))[targets])
-        shares = [_softmax(x @ weight + bias) for x in inputs.blocks(table)]
+        shares = [softmax(x @ weight + bias) for x in inputs.blocks(table)]
     found = np.zeros((sum(map(len, shares)), classes))
     found[:, present] = np.concatenate(shares)
     return found
@@ -173,7 +174,7 @@ def _minimize(x: Array, targets: Array) -> tuple[Array, Array]:
     z = scores_of(w)
     loss, size = loss_of(z, w), 1.0
     for _ in range(_NEWTON_STEPS):
-        shares = _softmax(np.pad(z, ((0, 0), (fixed, 0))))[:, fixed:]
+        shares = softmax(np.pad(z, ((0, 0), (fixed, 0))))[:, fixed:]
 
         def curve(v: Array, shares: Array = shares) -> Array:
             moved = shares * scores_of(v)
@@ -216,9 +217,3 @@ def _conjugate_gradients(product: Any, right: Array, precondition: Any) -> Array
         before, size = size, float((residual * conditioned).sum())
         direction = conditioned + (size / before) * direction
     return v
-
-
-def _softmax(z: Array) -> Array:
-    shares = np.exp(z - z.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    return shares

@@ -194,7 +194,10 @@ class TabularModel:
         target = self._regression()
         coverage = checks.Interval(0, 1).check("coverage", coverage)
         if self.scores is None:
-            raise ValueError("no rows were held out, so nobody knows how wide an interval must be")
+            raise ValueError(
+                "no rows were held out, which tell how wide an interval must be: fit with a "
+                "validation_fraction above 0, or with validation, and five rows or more"
+            )
         outputs = self._outputs(table)
         return interval(
             target, outputs, self.weights, self.temperatures, self.scores, self.score_weights,
@@ -245,6 +248,7 @@ class TabularModel:
 
     def importances_encoded(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """The same for rows that `columns.transform` made arrays of."""
+        _rows_in(arrays)  # which checks that there are some
         found = self._average([gradient_times_input(self.columns, m, arrays) for m in self.members])
         shares = found / max(found.sum(), 1e-300)
         return dict(zip(self.columns.names, shares.tolist(), strict=True))
@@ -270,9 +274,7 @@ class TabularModel:
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _outputs_of(self, arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        rows = len(next(iter(arrays.values())))
-        if not rows:
-            raise ValueError("x has 0 sample(s); a minimum of 1 is required")
+        rows = _rows_in(arrays)
         if self._form is None:
             self._form = self._networks[0].form({n: a[:1] for n, a in arrays.items()})
         batches = list(in_few_sizes(rows, _WHOLE, self._fewest))
@@ -327,6 +329,18 @@ class TabularModel:
             f"<TabularModel of {what}, from {len(self.columns.columns)} columns, by "
             f"{len(self.members)} network{'s' * (len(self.members) > 1)}>"
         )
+
+
+def _rows_in(arrays: Mapping[str, NDArray[Any]]) -> int:
+    """How many rows there are.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    rows = len(next(iter(arrays.values())))
+    if not rows:
+        raise ValueError("x has 0 sample(s); a minimum of 1 is required")
+    return rows
 
 
 def is_model(found: Mapping[Any, Any]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule.dtypes import mask_of
 from chainrule.tables import (
@@ -77,29 +78,28 @@ def _numbered(labels: Sequence[Any]) -> tuple[str, ...] | None:
     return tuple(f"x{number}" for number in numbers)
 
 
-def read_targets(y: Any, name: str = "y", wanted: Wanted | None = None) -> tuple[list[Cells], bool]:
+def read_targets(y: Any, wanted: Wanted | None = None) -> tuple[list[Cells], bool]:
     """The columns of targets, and whether they are a vector.
 
     Args:
         y: a series, a frame, or an array of shape (rows,) or (rows, columns).
-        name: their name in error messages.
         wanted: how to read them; None to decide by their values.
     """
     if is_series(y):
-        return [_of_series(as_series(y, name), name, wanted)], True
+        return [_of_series(as_series(y, "y"), "y", wanted)], True
     if is_table(y):
-        table = read(y, name)
-        return [table.column(number, name, wanted) for number in range(table.width)], False
-    check_dense(y, name)
+        table = read(y, "y")
+        return [table.column(number, "y", wanted) for number in range(table.width)], False
+    check_dense(y, "y")
     array = unmasked(y)
     if isinstance(y, Sequence) and array.dtype.kind in "USO":
         array = np.array(y, dtype=object)
     if array.dtype.kind == "c":
-        raise ValueError(f"{name}: Complex data not supported. Give the real and imaginary parts.")
+        raise ValueError("y: Complex data not supported. Give the real and imaginary parts.")
     if array.ndim not in (1, 2):
-        raise ValueError(f"{name} has shape {array.shape}; give one target for each row")
+        raise ValueError(f"y has shape {array.shape}; give one target for each row")
     columns = array.T if array.ndim == 2 else [array]
-    return [cells.of_array(column, name, wanted) for column in columns], array.ndim == 1
+    return [cells.of_array(column, "y", wanted) for column in columns], array.ndim == 1
 
 
 def array_of_numbers(table: Any, names: tuple[str, ...] | None) -> Any:
@@ -144,8 +144,8 @@ def rows_in(table: Any) -> int:
         return 0
 
 
-def rows_of(table: Any, rows: slice) -> Any:
-    """The rows of a table from one to another."""
+def rows_of(table: Any, rows: slice | NDArray[np.int64]) -> Any:
+    """Some rows of a table: a slice of them, or of frames and arrays those of these numbers."""
     if isinstance(table, dict):
         columns = (c if isinstance(c, (list, tuple)) else unmasked(c) for c in table.values())
         return {name: column[rows] for name, column in zip(table, columns, strict=True)}
@@ -257,9 +257,7 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
             return cells.of_array(values, place, wanted)  # of floats a missing one is NaN
     missing = series.is_null()
     if dtype.is_integer():
-        rest = series.drop_nulls().to_numpy()
-        is_large = len(rest) and max(abs(int(rest.min())), abs(int(rest.max()))) >= cells.EXACT
-        if is_large or wanted is not None:
+        if wanted is not None or cells.has_large(series.drop_nulls().to_numpy()):
             return cells.of_objects(series.to_list(), place, wanted)
         return cells.of_array(_floats(series), place)._replace(is_whole=True)
     if dtype.is_float() or dtype == nw.Decimal:

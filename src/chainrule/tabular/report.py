@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from chainrule.drawing import bar_chart, line_chart, scatter_chart
 from chainrule.markup import escaped
 from chainrule.system.atomic_files import write_atomically
-from chainrule.tabular.cells import Cells
-from chainrule.tabular.columns import Columns
-from chainrule.tabular.figures import Measured, baselines, figures
-from chainrule.tabular.kinds import Unused
-from chainrule.tabular.reading import read
-from chainrule.tabular.targets import Classes
+from chainrule.tables import names_of
+from chainrule.tabular.cells import Cells, to_text
+from chainrule.tabular.figures import Measured, baselines, check_rows, figures
+from chainrule.tabular.reading import unmasked
+from chainrule.tabular.targets import Classes, Numbers
 
 _MOST_POINTS = 1000
 _MOST_CLASSES = 20
@@ -126,7 +125,7 @@ def page_of(
     if isinstance(model.target, Classes):
         outcome = _classes(model, model.target, table, target)
     else:
-        outcome = _errors(model, table, target)
+        outcome = _errors(model, model.target, table, target)
     parts = [
         f"<h1>{escaped(title)}</h1>",
         _summary(model),
@@ -270,14 +269,13 @@ def _classes(model: Measured, classes: Classes, table: Any, target: Any) -> list
     ]
 
 
-def _errors(model: Measured, table: Any, target: Any) -> list[str]:
+def _errors(model: Measured, numbers: Numbers, table: Any, target: Any) -> list[str]:
     """What is predicted beside what is right, and the errors; of each of several targets."""
-    y = np.asarray(target, np.float64)
-    y = y.reshape(len(y), -1)
+    y = numbers.values(target)
     predicted = np.asarray(model.predict(table), np.float64).reshape(y.shape)
     some = np.linspace(0, len(y) - 1, min(len(y), _MOST_POINTS)).astype(int)
     numbered = [f"target {number}" for number in range(y.shape[1])]
-    names = [f" of {name}" for name in getattr(target, "columns", numbered)]
+    names = [f" of {name}" for name in names_of(target) or numbered]
     names = [""] if y.shape[1] == 1 else names
     charts = []
     for name, actual, found in zip(names[:_MOST_TARGETS], y.T, predicted.T, strict=False):
@@ -301,7 +299,7 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
     importance = permutation_importances(model, table, target)
     largest = max(importance.values(), default=0.0)
     largest = largest if largest > 0 else 1.0
-    cells = _used(model.columns, table)
+    cells = {column.name: found for column, found in model.columns.cells_of(table)}
     described = sorted(model.columns.describe(), key=lambda c: -importance.get(c["name"], -np.inf))
     rows = []
     for column in described:
@@ -321,7 +319,7 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
     return f'<div class="wide"><table>{heading}{"".join(rows)}</table></div>'
 
 
-def _values(cells: Any) -> str:
+def _values(cells: Cells | None) -> str:
     """A column's values in few words."""
     if cells is None:
         return ""
@@ -367,49 +365,33 @@ def permutation_importances(
         table, target: rows with what it should predict; of many some are taken.
         seed: of the order.
 
+    Raises:
+        ValueError, TypeError: for rows that the model can't take, missing targets, or other numbers
+            of rows and of targets.
+
     Source: Breiman, "Random forests", Machine Learning 45, 2001.
     """
     rng = np.random.default_rng(seed)
-    columns: Columns = model.columns
-    used = _used(columns, table)
-    some = np.sort(rng.permutation(len(next(iter(used.values())).missing))[:_MOST_ROWS])
-    y = np.asarray(target)[some]
-    cells = {name: np.full(len(some), None) for name in columns.names}
-    cells |= {name: _objects(found)[some] for name, found in used.items()}
+    used = {column.name: _objects(cells) for column, cells in model.columns.cells_of(table)}
+    rows, y = len(next(iter(used.values()))), unmasked(target)
+    check_rows(rows, len(y))
+    some = np.sort(rng.permutation(rows)[:_MOST_ROWS])
+    y = y[some]
+    cells = {name: np.full(len(some), None) for name in model.columns.names}
+    cells |= {name: values[some] for name, values in used.items()}
     measure = "accuracy" if model.is_classification else "rmse"
     sign = -1.0 if model.is_classification else 1.0
     before = figures(model, cells, y)[measure]
     shares = {}
-    for column in columns.describe():
-        if column["kind"] != "unused":
-            name = column["name"]
-            shuffled = {**cells, name: cells[name][rng.permutation(len(some))]}
-            shares[name] = sign * (figures(model, shuffled, y)[measure] - before)
+    for name in used:
+        shuffled = {**cells, name: cells[name][rng.permutation(len(some))]}
+        shares[name] = sign * (figures(model, shuffled, y)[measure] - before)
     return shares
 
 
-def _used(columns: Columns, table: Any) -> dict[str, Cells]:
-    """The cells of the columns that are used, read as the training decided; others may hold
-    anything.
-    """
-    found = read(table)
-    names = found.names or columns.names
-    kinds = {column.name: column for column in columns.columns}
-    return {
-        name: found.column(number, name, kinds[name].wanted)
-        for number, name in enumerate(names)
-        if name in kinds and not isinstance(kinds[name], Unused)
-    }
-
-
-def _objects(cells: Any) -> NDArray[Any]:
+def _objects(cells: Cells) -> NDArray[Any]:
     """The cells of a column as Python's values, None where they are missing."""
-    values = np.array(cells.values, dtype=object)
-    if cells.form == "dates":
-        days = np.asarray(cells.values, np.float64)
-        days = np.where(cells.missing, 0.0, days)
-        stamps = np.rint(days * 86_400_000).astype("datetime64[ms]")
-        values = np.array([str(stamp) for stamp in stamps], dtype=object)
+    values = np.array(to_text(cells).values if cells.form == "dates" else cells.values, object)
     values[cells.missing] = None
     return values
 

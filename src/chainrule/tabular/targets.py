@@ -114,12 +114,21 @@ class Numbers:
 
     def encode(self, y: Any) -> NDArray[np.float32]:
         """Standardised targets, shape (rows, outputs); infinite beyond float32's range."""
+        with np.errstate(over="ignore"):
+            return ((self.values(y) - self.mean) / self.scale).astype(np.float32)
+
+    def values(self, y: Any) -> NDArray[np.float64]:
+        """Targets in their own units, shape (rows, outputs).
+
+        Raises:
+            ValueError: for a missing or infinite one, or another number of outputs.
+            TypeError: for targets that are no numbers.
+        """
         values = _numbers(y)
         values = values.reshape(len(values), -1)
         if values.shape[1] != len(self.mean):
             raise ValueError(f"y has {values.shape[1]} columns, not {len(self.mean)}")
-        with np.errstate(over="ignore"):
-            return ((values - self.mean) / self.scale).astype(np.float32)
+        return values
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         """Predictions in the units of the targets, clipped to the range of the training.
@@ -194,7 +203,7 @@ def fit_target(
         table = table[train]
     if not len(table):
         raise ValueError(f"of {len(values)} rows none is left to train on: give more rows")
-    size = power_of_two(table, axis=0)
+    size = powers_of_two(table)
     scale = (table / size).std(axis=0) * size
     rounded = _ROUNDING * np.abs(table).max(axis=0)
     return Numbers(
@@ -212,8 +221,7 @@ def check_near(target: Target, y: Any, rows: NDArray[np.int64]) -> None:
     """Raise OutlierError where some of these rows hold a number too far away for a loss."""
     if isinstance(target, Classes):
         return
-    values = _numbers(y)
-    values = values.reshape(len(values), -1)[rows]
+    values = target.values(y)[rows]
     with np.errstate(over="ignore"):
         distances = np.abs(values - target.mean) / target.scale
     if (distances > _FARTHEST).any():
@@ -221,12 +229,12 @@ def check_near(target: Target, y: Any, rows: NDArray[np.int64]) -> None:
         raise OutlierError(int(rows[place]), float(values[place, output]))
 
 
-def power_of_two(values: NDArray[np.float64], axis: int | None = None) -> Any:
-    """The next power of 2 above the largest absolute value, but 2**1023 at most.
+def powers_of_two(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each column the next power of 2 above its largest absolute value, 2**1023 at most.
 
     Division by it rounds nothing, and leaves numbers whose squares do not overflow.
     """
-    return np.ldexp(1.0, np.minimum(np.frexp(np.abs(values).max(axis=axis))[1], 1023))
+    return np.ldexp(1.0, np.minimum(np.frexp(np.abs(columns).max(axis=0))[1], 1023))
 
 
 def criterion_of(target: Target, label_smoothing: float) -> Criterion:

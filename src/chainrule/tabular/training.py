@@ -72,25 +72,24 @@ class Trained(NamedTuple):
 
 
 def hold_out(
-    targets: NDArray[Any], fraction: float, seed: int, *, stratify: bool
+    rows: int, fraction: float, seed: int, classes: NDArray[Any] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows to train on and those to validate on, in the order of the data.
 
-    With `stratify` the rows are taken evenly from all classes; one row of each stays to be trained
-    on. Of fewer than five rows none is held out.
+    With the class of each row they are taken evenly from all classes; one row of each stays to be
+    trained on. Of fewer than five rows none is held out.
     """
-    rows = len(targets)
     if rows < 5 or not fraction:
         return np.arange(rows), np.arange(0)
-    if not stratify:
+    if classes is None:
         return split_rows(rows, fraction, seed)
     count = max(min(round(fraction * rows), rows - 1), 1)
     order = permutation(rows, seed, epoch=0)
-    order = order[np.argsort(targets[order], kind="stable")]  # class after class
+    order = order[np.argsort(classes[order], kind="stable")]  # class after class
     held = np.zeros(rows, bool)
     held[order[((np.arange(count) + 0.5) * rows / count).astype(np.int64)]] = True
-    alone = ~np.isin(targets, targets[~held])
-    _, first = np.unique(targets[alone], return_index=True)
+    alone = ~np.isin(classes, classes[~held])
+    _, first = np.unique(classes[alone], return_index=True)
     held[np.flatnonzero(alone)[first]] = False
     return np.flatnonzero(~held), np.flatnonzero(held)
 

@@ -69,10 +69,10 @@ def continuation(
     model: Module,
     prompt: Sequence[int] | TensorLike,
     tokens: int,
-    temperature: float = 1.0,
-    top_k: int | None = None,
+    temperature: float,
+    top_k: int | None,
     *,
-    generator: Generator | None = None,
+    generator: Generator | None,
 ) -> Iterator[int]:
     """The tokens of `generate` one by one, as they are drawn."""
     given = _tokens(prompt)

@@ -21,8 +21,6 @@ from chainrule.train import model_file
 
 V = TypeVar("V", bound="WordVectors")
 
-_KEY = "word_vectors"
-
 _GENSIMS = {
     "index_to_key": "list(wv.vocabulary)",
     "index2word": "list(wv.vocabulary)",
@@ -77,8 +75,9 @@ class WordVectors:
     """
 
     def __init__(self, vocabulary: Vocabulary | Iterable[str], vectors: ArrayLike | Tensor) -> None:
-        is_vocabulary = isinstance(vocabulary, Vocabulary)
-        self.vocabulary: Vocabulary = vocabulary if is_vocabulary else Vocabulary(vocabulary)  # type: ignore[assignment]
+        if not isinstance(vocabulary, Vocabulary):
+            vocabulary = Vocabulary(vocabulary)
+        self.vocabulary = vocabulary
         given = np.array(vectors.numpy() if isinstance(vectors, Tensor) else vectors)
         if given.dtype not in (np.float32, np.float64):
             given = given.astype(np.float32)
@@ -195,7 +194,7 @@ class WordVectors:
             OSError: if the file can't be written; one that stood there before stays.
         """
         words = {"words": list(self.vocabulary), "unknown": self.vocabulary.unknown}
-        model_file.write(path, {"vectors": self.vectors}, {_KEY: words})
+        model_file.write(path, {"vectors": self.vectors}, {model_file.WORD_VECTORS: words})
 
     @classmethod
     def load(cls: type[V], path: str | os.PathLike[str]) -> V:
@@ -207,7 +206,7 @@ class WordVectors:
         """
         tensors, description = model_file.read(path)
         try:
-            words = description[_KEY]
+            words = description[model_file.WORD_VECTORS]
             return cls(Vocabulary(words["words"], words["unknown"]), tensors["vectors"])
         except (KeyError, TypeError, ValueError) as error:
             raise FileError(f"{path} holds no word vectors ({error})") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain, count
 from typing import Any
@@ -242,8 +242,8 @@ class Word2Vec:
         wrong = next((word for word in seen if not isinstance(word, str)), "")
         if wrong != "":
             raise TypeError(f"words are strings; there is {wrong!r:.80}. Leave missing ones out")
-        counts = dict(zip(seen, np.bincount(coded).tolist(), strict=True))
-        vocabulary = Vocabulary(_frequent(counts, self.min_count, self.max_size))
+        counts = Counter(dict(zip(seen, np.bincount(coded).tolist(), strict=True)))
+        vocabulary = Vocabulary.from_words(counts, min_count=self.min_count, max_size=self.max_size)
         if len(vocabulary) < 2:
             raise ValueError(
                 f"{len(vocabulary)} of {len(counts)} words come {self.min_count} times or more: "
@@ -373,12 +373,6 @@ class Word2Vec:
 def _random(seed: int, number: int) -> np.random.Generator:
     """What draws in one epoch, or before the first."""
     return np.random.Generator(np.random.Philox(key=np.array([seed, number], np.uint64)))
-
-
-def _frequent(counts: dict[str, int], min_count: int, max_size: int | None) -> list[str]:
-    """Words from the most frequent on, equally frequent ones by the alphabet."""
-    words = [word for word, count in counts.items() if count >= min_count]
-    return sorted(words, key=lambda word: (-counts[word], word))[:max_size]
 
 
 def _checked_sentences(sentences: Iterable[Sequence[str]]) -> list[Sequence[str]]:

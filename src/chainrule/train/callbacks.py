@@ -258,8 +258,8 @@ class ReduceLROnPlateau(Callback, Plateau):
 
 def check_mode(mode: str | None) -> None:
     """Raise ValueError unless it is "min", "max" or None."""
-    if mode not in (None, "min", "max"):
-        raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
+    if mode is not None:
+        checks.one_of("mode", mode, ("min", "max"))
 
 
 def _checked(state: dict[str, Any], *counts: str) -> tuple[Any, ...]:

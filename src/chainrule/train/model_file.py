@@ -30,6 +30,9 @@ _CHECKSUM = "crc32"
 _SPARE_ELEMENTS = 1 << 20
 _MODEL = "model"  # the prefix of the names of the model's tensors
 _VALUES = "values"  # of those of a dict
+WORD_VECTORS = "word_vectors"
+"""The key of the description of a file that holds vectors of words in place of a model."""
+
 FORMAT = 3
 """The version of the description; a file with another one is refused."""
 
@@ -233,6 +236,10 @@ def build_model(
     model: Module | None = None,
 ) -> Module:
     """The model of what `read` returned; see `load`."""
+    if WORD_VECTORS in description:
+        raise FileError(
+            f"{path} holds vectors of words, not a model: chainrule.text.WordVectors.load(path)"
+        )
     weights = tensors_under(tensors, _MODEL)
     columns = column_names(path, description)
     if model is not None:

@@ -109,8 +109,7 @@ def search(
         >>> len(result), result.best_settings["lr"] > 1e-3
         (6, True)
     """
-    if method not in _METHODS:
-        raise ValueError(f"method is 'random', 'halving' or 'tpe', got {method!r:.80}")
+    checks.one_of("method", method, _METHODS)
     checks.function("make", make, "of hyper-parameters -> a new Trainer or estimator")
     trials = checks.count("trials", trials)
     epochs = checks.count("epochs", epochs)

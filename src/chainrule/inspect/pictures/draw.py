@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph
@@ -13,7 +13,7 @@ from chainrule.compiler.plan import Plan
 from chainrule.drawing.diagram import Diagram
 from chainrule.drawing.network import Network, network_diagram, network_svg
 from chainrule.drawing.picture import Drawing
-from chainrule.drawing.svg import DIRECTIONS, Direction, graph_svg
+from chainrule.drawing.svg import Direction, graph_svg
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import no_grad
 from chainrule.graph.operation import operation_name
@@ -43,7 +43,6 @@ MOST_OPERATIONS = 300
 """A picture of operations that would have more boxes is folded."""
 
 Level = Literal["operations", "layers", "neurons", "variables"]
-LEVELS = ("operations", "layers", "neurons", "variables")
 
 
 def draw(
@@ -112,12 +111,8 @@ def draw(
         >>> cr.draw(model, (3,), level="neurons")
         <Drawing of Sequential, neurons: 9 boxes, 18 arrows>
     """
-    if level not in LEVELS:
-        raise ValueError(f"level is one of {', '.join(map(repr, LEVELS))}, not {level!r}")
-    if direction not in DIRECTIONS:
-        raise ValueError(
-            f"direction is one of {', '.join(map(repr, DIRECTIONS))}, not {direction!r}"
-        )
+    checks.one_of("level", level, get_args(Level))
+    checks.one_of("direction", direction, get_args(Direction))
     patterns = _patterns(open)
     row = checks.integer("row", row, 0)
     trace = _trace(what)

@@ -6,7 +6,7 @@ from chainrule.graph.operation import Operation
 
 FAMILIES = {
     "arithmetic": "arithmetic comparison bitwise rounding trigonometry declare hooks",
-    "product": "matmul conv attention rows solving eigenvalues",
+    "product": "matmul conv attention rows solving eigenvalues sparse",
     "activation": "unary error_functions softmax normalisation",
     "reduction": "reduce cumulative order pooling",
     "shape": "shape index joining padding",

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from chainrule.drawing.diagram import Diagram, Edge, Line, Node
 from chainrule.inspect.pictures.found_nodes import GraphNode
-from chainrule.inspect.pictures.numbers import shape_text
+from chainrule.markup import shape_text
 
 MOST_BOXES = 100
 """A picture of layers that would have more is folded further."""
@@ -50,8 +50,8 @@ def folded_diagram(
     kinds: Mapping[str, str],
     values: bool,
     gradients: bool,
-    opened: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    opened: Sequence[str],
+    notes: Sequence[str],
 ) -> Diagram:
     """The diagram of a graph with one box for each layer.
 

@@ -9,7 +9,8 @@ from chainrule.drawing.diagram import Line, TextKind
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.pictures.families import family
-from chainrule.inspect.pictures.numbers import Numbers, number_text, numbers_of, shape_text
+from chainrule.inspect.pictures.numbers import Numbers, number_text, numbers_of
+from chainrule.markup import shape_text
 
 _LONGEST_ATTRIBUTES = 22
 

@@ -74,7 +74,7 @@ def neurons_network(
     *,
     values: bool,
     gradients: bool,
-    row: int = 0,
+    row: int,
     has_loss: bool = True,
     has_data: bool = True,
 ) -> Network:

@@ -91,8 +91,3 @@ def number_text(value: Any) -> str:
         return str(value)
     text = f"{value:.4g}"
     return "0" if text == "-0" else text
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """A shape as lectures write it: ``2 × 3``; a scalar's is empty."""
-    return " × ".join(map(str, shape))

@@ -14,8 +14,7 @@ def operations_diagram(
     *,
     values: bool,
     gradients: bool,
-    labels: Mapping[tuple[str, int], str] | None = None,
-    notes: Sequence[str] = (),
+    labels: Mapping[tuple[str, int], str],
 ) -> Diagram:
     """A box for each node.
 
@@ -24,9 +23,7 @@ def operations_diagram(
         title: of the picture.
         values, gradients: whether boxes show them.
         labels: text beside the arrow of an input, by (key, number of the input).
-        notes: below the picture.
     """
-    labels = labels or {}
     level = {node.key: node.level for node in nodes}
     boxes, arrows = [], []
     for node in nodes:
@@ -51,4 +48,4 @@ def operations_diagram(
                     faint=level[source] != node.level and level[source] % 2 == 0,
                 )
             )
-    return Diagram(tuple(boxes), tuple(arrows), title, tuple(notes))
+    return Diagram(tuple(boxes), tuple(arrows), title)

@@ -22,7 +22,7 @@ LOSS = "loss"
 """The path that stands for the operations of the loss, which belong to no layer."""
 
 
-def nodes_of_trace(trace: Mapping[str, Any], *, by_layer: bool = False) -> list[GraphNode]:
+def nodes_of_trace(trace: Mapping[str, Any], *, by_layer: bool) -> list[GraphNode]:
     """The nodes of a trace; with `by_layer` the path of each names a layer of the trace.
 
     An activation then belongs to the layer before it, as in the trace, and what follows the last

@@ -13,7 +13,8 @@ from chainrule.graph.backprop import PrunedGraph, build_grad
 from chainrule.graph.context import no_grad
 from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.inspect.pictures.numbers import number_text, numbers_of, shape_text
+from chainrule.inspect.pictures.numbers import number_text, numbers_of
+from chainrule.markup import shape_text
 from chainrule.ops import ones_like
 
 

@@ -222,8 +222,7 @@ def _check_bags(
     per_sample_weights: TensorLike | None,
 ) -> Tensor | None:
     """Raise where the arguments contradict each other; return the factors of the rows."""
-    if mode not in ("sum", "mean", "max"):
-        raise ValueError(f"mode is 'sum', 'mean' or 'max', got {mode!r:.80}")
+    checks.one_of("mode", mode, ("sum", "mean", "max"))
     if indices.ndim not in (1, 2):
         raise ShapeError(f"embedding_bag: the input has shape (B, N) or (N,), not {indices.shape}")
     if indices.ndim == 2 and offsets is not None:

@@ -82,8 +82,7 @@ def interpolate(
 
 
 def _check(x: Tensor, mode: str, align_corners: bool | None, antialias: bool) -> None:
-    if mode not in _MODES:
-        raise ValueError(f"interpolate: mode is one of {', '.join(_MODES)}, got {mode!r}")
+    checks.one_of("interpolate: mode", mode, _MODES)
     if antialias:
         raise ValueError(
             "interpolate: antialias is not there; mode='area' takes the mean of what an element "

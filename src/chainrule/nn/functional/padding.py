@@ -47,8 +47,7 @@ def pad(
     if not isinstance(pad, Iterable):
         raise TypeError(f"pad: widths come in pairs, as pad=(1, 1) for the last axis; got {pad!r}")
     widths = [checks.integer("pad", width) for width in pad]
-    if mode not in BORDERS:
-        raise ValueError(f"pad: mode is one of {', '.join(BORDERS)}, got {mode!r}")
+    checks.one_of("pad: mode", mode, BORDERS)
     if value is not None and mode != "constant":
         raise ValueError(f"pad: a border of mode {mode!r} repeats elements: it takes no value")
     if len(widths) % 2 or len(widths) // 2 > x.ndim:

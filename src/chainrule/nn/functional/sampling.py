@@ -92,8 +92,7 @@ def grid_sample(
         tensor([[[[2.5, 2. ]]]])
     """
     x, points = as_tensor(input), as_tensor(grid)
-    if mode not in ("bilinear", "nearest"):
-        raise ValueError(f"grid_sample: mode is 'bilinear' or 'nearest', got {mode!r}")
+    checks.one_of("grid_sample: mode", mode, ("bilinear", "nearest"))
     if padding_mode not in ("zeros", "border"):
         raise ValueError(
             f"grid_sample: padding_mode is 'zeros' or 'border', got {padding_mode!r}; for other "

@@ -121,9 +121,7 @@ class GELU(Layer):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        if approximate not in ("none", "tanh"):
-            raise ValueError(f"GELU: approximate is 'none' or 'tanh', got {approximate!r}")
-        self.approximate = approximate
+        self.approximate = checks.one_of("GELU: approximate", approximate, ("none", "tanh"))
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.gelu(input, self.approximate)

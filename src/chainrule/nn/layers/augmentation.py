@@ -162,9 +162,7 @@ class RandomCrop(Augmentation):
         self.padding = None if padding is None else _border(padding)
         self.fill = checks.number("fill", fill)
         modes = ("constant", "edge", "reflect", "symmetric")
-        if padding_mode not in modes:
-            raise ValueError(f"padding_mode is one of {', '.join(modes)}, got {padding_mode!r}")
-        self.padding_mode = padding_mode
+        self.padding_mode = checks.one_of("padding_mode", padding_mode, modes)
 
     def augmented(self, x: Tensor) -> Tensor:
         x = self._padded(x)

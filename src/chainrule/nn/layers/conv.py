@@ -60,11 +60,7 @@ class _Convolution(Layer):
         self.padding = (
             padding if isinstance(padding, str) else lengths("padding", padding, self.axes, 0)
         )
-        if padding_mode not in _PADDING_MODES:
-            raise ValueError(
-                f"padding_mode is one of {', '.join(_PADDING_MODES)}, got {padding_mode!r}"
-            )
-        self.padding_mode = padding_mode
+        self.padding_mode = checks.one_of("padding_mode", padding_mode, _PADDING_MODES)
         self.dtype = arguments.floating(dtype, device)
         channels = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         shape = (channels[0], channels[1] // groups, *self.kernel_size)

@@ -265,14 +265,12 @@ class Whiten(_Principal):
         dtype: DTypeLike = "float32",
     ) -> None:
         super().__init__(num_features, num_components, dtype)
-        if method not in ("pca", "zca"):
-            raise ValueError(f"Whiten: method is 'pca' or 'zca', got {method!r}")
+        self.method = checks.one_of("Whiten: method", method, ("pca", "zca"))
         if method == "zca" and self.num_components < self.num_features:
             raise ValueError(
                 f"Whiten: method 'zca' keeps all {num_features} components, got num_components "
                 f"{num_components}; use 'pca' for fewer"
             )
-        self.method = method
         self.eps = checks.not_negative("eps", eps)
 
     def fit(self, x: ArrayLike) -> Whiten:

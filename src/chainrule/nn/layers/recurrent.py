@@ -289,7 +289,7 @@ class RNN(_Recurrent):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
-        self.nonlinearity = known_nonlinearity(nonlinearity)
+        self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
         self._make(
             input_size,
             hidden_size,
@@ -472,10 +472,3 @@ class LSTM(_Recurrent):
             raise TypeError(f"the first state of an LSTM is a pair (h, c), got {type(hx).__name__}")
         output, (h, c) = self._run(input, hx)
         return output, (h, c)
-
-
-def known_nonlinearity(name: str) -> str:
-    """ "tanh" or "relu"."""
-    if name not in NONLINEARITIES:
-        raise ValueError(f"nonlinearity is one of {', '.join(NONLINEARITIES)}, got {name!r}")
-    return name

@@ -16,8 +16,8 @@ from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import arguments, init
 from chainrule.nn.layers.base import Layer, MaybeParameter
-from chainrule.nn.layers.recurrent import known_nonlinearity
 from chainrule.nn.recurrence import (
+    NONLINEARITIES,
     State,
     Step,
     Weights,
@@ -146,7 +146,7 @@ class RNNCell(_Cell):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
-        self.nonlinearity = known_nonlinearity(nonlinearity)
+        self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
         self._make(input_size, hidden_size, bias, dtype, device)
 
     def _step(self) -> Step:

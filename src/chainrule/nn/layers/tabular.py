@@ -187,9 +187,7 @@ class RealMLP(Layer):
         self.num_codes = checks.integer("num_codes", num_codes, 0)
         self.outputs = checks.count("outputs", outputs)
         self.hidden = tuple(checks.count("a width of hidden", width) for width in hidden)
-        if activation not in _ACTIVATIONS:
-            raise ValueError(f"activation is {', '.join(_ACTIVATIONS)}; got {activation!r:.80}")
-        self.activation = activation
+        self.activation = checks.one_of("activation", activation, _ACTIVATIONS)
         self.dropout = checks.probability("dropout", dropout)
         self.simple = checks.flag("simple", simple)
         self.dtype = arguments.floating(dtype, device)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import NOT_TAKEN
 from chainrule.graph.state import Buffer
@@ -64,10 +65,7 @@ class Loss(Module):
 
     def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in self._reductions:
-            *others, last = map(repr, self._reductions)
-            raise ValueError(f"reduction is {', '.join(others)} or {last}, got {reduction!r}")
-        self.reduction = reduction
+        self.reduction = checks.one_of("reduction", reduction, self._reductions)
 
     def target_fault(self, target: Array) -> str | None:
         """The fault of the targets' values, as the end of a sentence; None if there is none."""

@@ -89,8 +89,7 @@ class Schedule(Constructed):
                 f"a schedule begins at t = 0, got last_epoch={last_epoch}: to go on with one, save "
                 "its state_dict(), and give it to load_state_dict() of the new one"
             )
-        if unit not in ("epoch", "step"):
-            raise ValueError(f"unit is 'epoch' or 'step', not {unit!r}")
+        checks.one_of("unit", unit, ("epoch", "step"))
         for group in optimizer.param_groups:
             numbers = list(group.check(parameter, group[parameter]))
             if not numbers:

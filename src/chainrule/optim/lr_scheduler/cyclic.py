@@ -151,8 +151,7 @@ class OneCycleLR(Cycle):
             )
         self.total_steps = checks.count("total_steps", total_steps)
         checks.probability("pct_start", pct_start)
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy is 'cos' or 'linear', not {anneal_strategy!r}")
+        checks.one_of("anneal_strategy", anneal_strategy, ("cos", "linear"))
         checks.positive("div_factor", div_factor)
         checks.positive("final_div_factor", final_div_factor)
         self.anneal_strategy = anneal_strategy
@@ -259,14 +258,10 @@ class CyclicLR(Cycle):
             if step_size_down is None
             else checks.count("step_size_down", step_size_down)
         )
-        if mode not in ("triangular", "triangular2", "exp_range"):
-            raise ValueError(f"mode is 'triangular', 'triangular2' or 'exp_range', not {mode!r}")
-        if scale_mode not in ("cycle", "iterations"):
-            raise ValueError(f"scale_mode is 'cycle' or 'iterations', not {scale_mode!r}")
-        self.mode = mode
+        self.mode = checks.one_of("mode", mode, ("triangular", "triangular2", "exp_range"))
+        self.scale_mode = checks.one_of("scale_mode", scale_mode, ("cycle", "iterations"))
         self.gamma = checks.not_negative("gamma", gamma)
         self.scale_fn = scale_fn
-        self.scale_mode = scale_mode
         momentums = (base_momentum, max_momentum) if cycle_momentum else None
         self._begin(optimizer, last_epoch, unit, bases, momentums)
 

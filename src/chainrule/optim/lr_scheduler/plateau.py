@@ -45,12 +45,10 @@ class Plateau:
     ) -> None:
         if not 0 < checks.number("factor", factor) < 1:
             raise ValueError(f"factor lies between 0 and 1, got {factor}")
-        if threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"threshold_mode is 'rel' or 'abs', got {threshold_mode!r}")
+        self.threshold_mode = checks.one_of("threshold_mode", threshold_mode, ("rel", "abs"))
         self.factor = factor
         self.patience = checks.not_negative("patience", patience)
         self.threshold = checks.not_negative("threshold", threshold)
-        self.threshold_mode = threshold_mode
         self.cooldown = checks.not_negative("cooldown", cooldown)
         self.eps = checks.not_negative("eps", eps)
         self.reset()
@@ -150,8 +148,7 @@ class ReduceLROnPlateau(Plateau):
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"a schedule needs an optimiser, got {checks.described(optimizer)}")
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
+        checks.one_of("mode", mode, ("min", "max"))
         groups = len(optimizer.param_groups)
         least = list(min_lr) if isinstance(min_lr, (list, tuple)) else [min_lr] * groups
         if len(least) != groups:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule import checks
 from chainrule.train.backends.base import Backend
 from chainrule.train.backends.native import NativeBackend
 from chainrule.train.backends.reference import ReferenceBackend
@@ -31,7 +32,7 @@ def checked_backend(name: str | None) -> str:
     Raises:
         ValueError: if there is none of that name.
     """
-    return _checked_name(_default if name is None else name)
+    return checks.one_of("backend", _default if name is None else name, _BACKENDS)
 
 
 def set_default_backend(name: str) -> None:
@@ -51,15 +52,9 @@ def set_default_backend(name: str) -> None:
         >>> cr.set_default_backend("native")
     """
     global _default
-    _default = _checked_name(name)
+    _default = checks.one_of("backend", name, _BACKENDS)
 
 
 def get_default_backend() -> str:
     """The name that `set_default_backend` has set."""
     return _default
-
-
-def _checked_name(name: str) -> str:
-    if name not in [*_BACKENDS]:  # a list: what is no name may not be hashable
-        raise ValueError(f"backend is {' or '.join(map(repr, _BACKENDS))}, got {name!r}")
-    return name

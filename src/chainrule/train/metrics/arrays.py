@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import ShapeError, missing
 from chainrule.graph.tensor import Array
 from chainrule.train.metrics.outputs import (
@@ -68,10 +69,8 @@ class ArrayMetric:
             raise TypeError(
                 f"an ArrayMetric has a function (outputs, targets) -> a number; got {function!r}"
             )
-        if takes not in _TAKES:
-            raise ValueError(f"takes is one of {', '.join(map(repr, _TAKES))}; got {takes!r}")
+        self.takes = checks.one_of("takes", takes, _TAKES)
         self.function = function
-        self.takes = takes
         self.name: str = str(name or getattr(function, "__name__", type(function).__name__))
         self.higher_is_better = higher_is_better
         self.outputs = check_outputs(outputs)

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import checks
 from chainrule.nn.losses.base import Outputs
 
 CLASS_OUTPUTS = ("class logits", "class log-probabilities", "class probabilities", "class scores")
@@ -22,10 +23,7 @@ def check_outputs(outputs: str | None) -> str | None:
     Raises:
         ValueError: if it is not.
     """
-    if outputs not in (None, *get_args(Outputs)):
-        kinds = ", ".join(map(repr, get_args(Outputs)))
-        raise ValueError(f"outputs is one of {kinds}; got {outputs!r}")
-    return outputs
+    return None if outputs is None else checks.one_of("outputs", outputs, get_args(Outputs))
 
 
 def loss_outputs(loss: Any) -> str | None:
