@@ -274,6 +274,16 @@ class Unanswered(Hanging):
         raise TimeoutError("the server did not answer")
 
 
+def test_what_workers_can_not_get_is_refused():
+    class Local(Numbers):
+        pass
+
+    for given in ({"dataset": Local()}, {"dataset": Numbers(), "collate_fn": lambda rows: rows}):
+        loader = DataLoader(**given, num_workers=1, multiprocessing_context="spawn")
+        with pytest.raises(TypeError, match=r"by pickle: .*Local|lambda.* at the top of a module"):
+            list(loader)
+
+
 @pytest.mark.parametrize("persistent", [False, True])
 def test_a_worker_that_hangs_is_ended(persistent):
     import multiprocessing

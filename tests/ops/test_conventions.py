@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 from native_calls import native
 
 import chainrule as cr
 from chainrule.testing import check_gradient
+
+torch = pytest.importorskip("torch")
 
 
 def gradient(function, values, dtype="float64"):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_calls import run_native
@@ -10,6 +9,8 @@ from native_calls import run_native
 import chainrule as cr
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.testing import check_gradient
+
+torch = pytest.importorskip("torch")
 
 RANDOM = np.random.default_rng(3)
 S, V, W, M, N, T = (), (3,), (4,), (2, 3), (3, 4), (5, 2, 3)

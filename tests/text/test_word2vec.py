@@ -199,7 +199,7 @@ def test_ctrl_c_ends_the_training_and_keeps_its_vectors(monkeypatch, capsys):
         (lambda: text.Word2Vec().fit([["to", "be"]]), ValueError, "0 of 2 words come 5 times"),
         (lambda: text.Word2Vec().fit([["a", "b"], ["c", None]] * 9), TypeError, "there is None"),
         (lambda: text.Word2Vec().fit([["a", "b"], ["c", float("nan")]]), TypeError, "is nan"),
-        (lambda: text.Word2Vec().fit([["a", ["b"]]]), TypeError, "words are strings: unhashable"),
+        (lambda: text.Word2Vec().fit([["a", ["b"]]]), TypeError, "words are strings: .*unhashable"),
         (lambda: text.Word2Vec(sentences=[["a"]]), TypeError, r"'sentences'; here it is .*fit\("),
         (lambda: text.Word2Vec(size=3), TypeError, "'size'; here it is vector_size"),
         (lambda: text.Word2Vec().train([["a"]]), AttributeError, "'train'; fit"),

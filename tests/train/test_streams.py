@@ -110,23 +110,27 @@ def test_the_parts_of_a_training_work_as_for_arrays(backend, part):
     )
 
 
+class Own(data.Dataset):
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        return self.x[index], self.y[index]
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("part", ["whole", "subset", "own dataset", "drop_last", "memory-mapped"])
 def test_a_data_loader_trains_on_what_it_yields(backend, part, workers, tmp_path):
     x, y = classification()
 
-    class Own(data.Dataset):
-        def __len__(self):
-            return len(x)
-
-        def __getitem__(self, index):
-            return x[index], y[index]
-
     if part == "memory-mapped":
         np.save(tmp_path / "x.npy", x)
         dataset = data.TensorDataset(np.load(tmp_path / "x.npy", mmap_mode="r"), y)
     else:
-        dataset = Own() if part == "own dataset" else data.TensorDataset(x, y)
+        dataset = Own(x, y) if part == "own dataset" else data.TensorDataset(x, y)
     if part == "subset":
         dataset, _ = data.random_split(dataset, [0.6, 0.4], cr.Generator(1))
 

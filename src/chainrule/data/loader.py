@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from chainrule.data.samplers import BatchSampler, RandomSampler, SequentialSampl
 from chainrule.dtypes import check_unmasked
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.random import Generator, current_generator
+from chainrule.system.reading import reason
 from chainrule.trees import map_leaves
 
 if TYPE_CHECKING:
@@ -247,18 +249,19 @@ class DataLoader:
         pending: deque[Future[Any]] = deque()
         try:
             for chosen in itertools.islice(indices, ahead):
-                pending.append(executor.submit(_load, chosen))
+                pending.append(_submitted(executor, chosen))
             while pending:
                 future = pending.popleft()
                 batch = future.result(self.timeout or None)
                 for chosen in itertools.islice(indices, 1):
-                    pending.append(executor.submit(_load, chosen))
+                    pending.append(_submitted(executor, chosen))
                 yield batch
         except BrokenExecutor as error:
             self._executor = None
             raise RuntimeError(
-                "a worker of the DataLoader died (it ran out of memory, or its code ended the "
-                "process); find the fault with num_workers=0"
+                "a worker of the DataLoader died (it ran out of memory, its code ended the "
+                "process, or it can't import the dataset's class, of the prompt or of a notebook); "
+                "find the fault with num_workers=0"
             ) from error
         except NotReadyError as error:
             if future.done():  # the dataset itself raised it
@@ -373,6 +376,18 @@ def _without_subsets(dataset: Any) -> tuple[Any, Array | None]:
         indices = found if indices is None else found[indices]
         dataset = dataset.dataset
     return dataset, indices
+
+
+def _submitted(executor: ProcessPoolExecutor, chosen: Any) -> Future[Any]:
+    """The batch that a worker will load; the first ones start the workers."""
+    try:
+        return executor.submit(_load, chosen)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            "the workers of a DataLoader get dataset, collate_fn and worker_init_fn by pickle: "
+            f"{reason(error)}. Define functions and classes at the top of a module, or take "
+            "num_workers=0, or on Linux multiprocessing_context='fork'"
+        ) from error
 
 
 def _start_worker(
