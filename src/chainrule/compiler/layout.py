@@ -26,7 +26,7 @@ import numpy as np
 
 from chainrule.compiler.cut import Network
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Users, Value, ValueGraph, reshaped
+from chainrule.compiler.values import Users, Value, ValueGraph, constant_array, reshaped
 from chainrule.graph.tensor import Tensor
 
 _IMAGES = {"conv": (0,), "conv_input_grad": (0,), "conv_weight_grad": (0, 1)}
@@ -267,11 +267,7 @@ class _Rewriting:
             return self._transposed(self.get(value, self._axes[value]), back, value.node)
         if value.kind == "constant":
             assert value.array is not None
-            moved = self._new(
-                "constant", (), {}, _moved(value.shape, axis), value.node, value.dtype
-            )
-            moved.array = np.moveaxis(value.array, axis, -1)
-            return moved
+            return self._put(constant_array(np.moveaxis(value.array, axis, -1), value.node))
         return self._transposed(self.get(value, None), _order(len(value.shape), axis), value.node)
 
     def write(self, value: Value) -> None:

@@ -22,7 +22,16 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
 from chainrule.compiler.rows import update_rows
 from chainrule.compiler.table_products import multiply_rows_in_place
-from chainrule.compiler.values import Uses, Value, ValueGraph, pruned, reshaped, shared
+from chainrule.compiler.values import (
+    Uses,
+    Value,
+    ValueGraph,
+    constant,
+    constant_array,
+    pruned,
+    reshaped,
+    shared,
+)
 from chainrule.compiler.views import (
     concatenation_of_parts,
     heads_in_place,
@@ -159,15 +168,14 @@ def _losses_with_gradients(order: list[Value]) -> dict[Value, Value]:
 
 def _leaf(node: Tensor, numbers: dict[Tensor, int], read: dict[Tensor, State]) -> Value:
     """The value of a leaf, or of a node of before the capture: an input, a state or a constant."""
-    if node.value is None and node in numbers:
-        value = Value("input", (), {}, node.shape, node.dtype, node)
+    if node.value is not None:
+        return constant_array(node.value, node)
+    kind = "input" if node in numbers else "state"
+    value = Value(kind, (), {}, node.shape, node.dtype, node)
+    if kind == "input":
         value.number = numbers[node]
-    elif node.value is None:
-        value = Value("state", (), {}, node.shape, node.dtype, node)
-        value.state = read[node]
     else:
-        value = Value("constant", (), {}, node.shape, node.dtype, node)
-        value.array = node.value
+        value.state = read[node]
     return value
 
 
@@ -240,11 +248,8 @@ def _product_of_transposes(node: Tensor, inputs: tuple[Value, ...], uses: Uses) 
 
 def _broadcast_of_number(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """A broadcast constant of one number is such a constant of another shape."""
-    if inputs[0].fill is None:
-        return None
-    value = Value("constant", (), {}, node.shape, node.dtype, node)
-    value.array = np.broadcast_to(inputs[0].array, node.shape)  # type: ignore[arg-type]
-    return value
+    fill = inputs[0].fill
+    return None if fill is None else constant(fill, node.shape, node.dtype, node)
 
 
 def _sum_of_one(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:

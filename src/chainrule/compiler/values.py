@@ -39,7 +39,7 @@ class Value:
     """
 
     __slots__ = (
-        "_array",
+        "array",
         "attributes",
         "beside",
         "dtype",
@@ -69,7 +69,7 @@ class Value:
         self.size = math.prod(shape)
         self.dtype = dtype
         self.node = node
-        self._array: Array | None = None
+        self.array: Array | None = None
         self.fill: float | None = None
         self.state: State | None = None
         self.number = -1
@@ -93,19 +93,6 @@ class Value:
         operation = operations.get(self.kind, self.node.operation)  # one of a user's own is in none
         assert operation is not None
         return operation.flops(self, *self.inputs, **self.attributes)
-
-    @property
-    def array(self) -> Array | None:
-        return self._array
-
-    @array.setter
-    def array(self, array: Array) -> None:
-        self._array = array
-        if array.size and not any(array.strides):
-            number = array.reshape(-1)[0].item()
-            # A whole number that float64 does not hold exactly is left in the array.
-            if isinstance(number, float) or abs(number) <= 2**53:
-                self.fill = float(number)
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.dtype} {self.shape}>"
@@ -137,8 +124,18 @@ def is_part(value: Value) -> bool:
 
 def constant(number: float, shape: tuple[int, ...], dtype: np.dtype[Any], node: Tensor) -> Value:
     """A constant with one number at every element, which stands for a node."""
-    value = Value("constant", (), {}, shape, dtype, node)
-    value.array = np.broadcast_to(np.asarray(number, dtype), shape)
+    return constant_array(np.broadcast_to(np.asarray(number, dtype), shape), node)
+
+
+def constant_array(array: Array, node: Tensor) -> Value:
+    """A constant that holds an array, which stands for a node."""
+    value = Value("constant", (), {}, array.shape, array.dtype, node)
+    value.array = array
+    if array.size and not any(array.strides):
+        number = array.reshape(-1)[0].item()
+        # A whole number that float64 does not hold exactly is left in the array.
+        if isinstance(number, float) or abs(number) <= 2**53:
+            value.fill = float(number)
     return value
 
 
