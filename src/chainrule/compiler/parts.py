@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from chainrule.compiler.instructions import contiguous, repeating
-from chainrule.compiler.values import Value, is_part, root
+from chainrule.compiler.values import Value, is_part, root, without_reshapes
 from chainrule.compiler.views import View, contiguous_view, sliced
 
 
@@ -48,13 +48,6 @@ def elements_of(value: Value) -> Elements | None:
         return None
     seen = restrided(part.shape, strides, value.shape)
     return None if seen is None else Elements(whole, first, seen)
-
-
-def without_reshapes(value: Value) -> Value:
-    """The value that others are reshapes of."""
-    while value.kind == "reshape":
-        value = value.inputs[0]
-    return value
 
 
 def restrided(

@@ -100,15 +100,21 @@ class Value:
 
 def root(value: Value) -> Value:
     """The value whose memory a value shares or reads."""
-    while value.kind in READ_ELSEWHERE and is_read_elsewhere(value):
+    while is_read_elsewhere(value):
+        value = value.inputs[0]
+    return value
+
+
+def without_reshapes(value: Value) -> Value:
+    """The value that others are reshapes of."""
+    while value.kind == "reshape":
         value = value.inputs[0]
     return value
 
 
 def is_read_elsewhere(value: Value) -> bool:
     """Whether a value is a way of reading its input, and no memory of its own is needed for it."""
-    kind = value.kind
-    return kind in ("reshape", "broadcast_to") or (kind == "slice" and is_part(value))
+    return value.kind in ("reshape", "broadcast_to") or is_part(value)
 
 
 def is_part(value: Value) -> bool:
@@ -141,8 +147,7 @@ def constant_array(array: Array, node: Tensor) -> Value:
 
 def reshaped(x: Value, shape: tuple[int, ...], node: Tensor) -> Value:
     """x in another shape, for a node: a reshape of a reshape is one, or none."""
-    while x.kind == "reshape":
-        (x,) = x.inputs
+    x = without_reshapes(x)
     return x if x.shape == shape else Value("reshape", (x,), {}, shape, x.dtype, node)
 
 

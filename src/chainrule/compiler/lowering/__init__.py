@@ -37,7 +37,7 @@ def lower(graph: ValueGraph) -> Schedule:
             raise UnsupportedError(
                 f"{value.kind} of float16: the native core computes in float32 and float64; cast it"
             )
-        if value.kind == "slice" and is_part(value):  # a way of reading
+        if is_part(value):  # a way of reading
             continue
         if value.kind in LOWERINGS:
             if value not in scheduler.drawn_by_programs and not scheduler.is_computed(value):
