@@ -77,7 +77,7 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
     return [
         node
         for node in nodes
-        if any(i is variable or (i.state is variable and variable.is_state) for i in node.inputs)
+        if any(i is variable or i.state is variable for i in node.inputs)
     ]
 
 
@@ -386,7 +386,6 @@ def _checked_leaves(inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
     for leaf in leaves:
         if not isinstance(leaf, Tensor):
             raise TypeError(f"backward: inputs are Tensors, got {leaf!r:.80}")
-    for leaf in _checked_targets(leaves):
         if not leaf.is_leaf or not leaf.requires_grad:
             raise ValueError(
                 f"backward fills .grad of leaves that require a gradient, not of {leaf!r:.80}; "
