@@ -75,9 +75,7 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
         )
     nodes = ancestors(graph) if isinstance(graph, Tensor) else graph
     return [
-        node
-        for node in nodes
-        if any(i is variable or i.state is variable for i in node.inputs)
+        node for node in nodes if any(i is variable or i.state is variable for i in node.inputs)
     ]
 
 
