@@ -302,8 +302,8 @@ def are_python_numbers(data: TensorLike) -> bool:
     return not has_lists or all(map(are_python_numbers, data))
 
 
-def same_spec(*inputs: Tensor) -> Spec:
-    """The shape and dtype of the inputs, which are alike."""
+def same_spec(*inputs: Tensor, **attributes: Any) -> Spec:
+    """The shape and dtype of the first input."""
     return Spec(inputs[0].shape, inputs[0].dtype)
 
 

@@ -19,7 +19,7 @@ from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up
 from chainrule.ops.axis_numbers import Axes, axis_or_all, normalize_axes
 from chainrule.ops.comparison import equal, where
-from chainrule.ops.declare import as_summed, astype
+from chainrule.ops.declare import as_summed, astype, same_spec
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt
 
@@ -238,22 +238,8 @@ def std(
     return where(varies, sqrt(where(varies, variance, 1.0)), variance).astype(result)
 
 
-def _first(x: Array, extreme: Array, axes: Axes) -> Array:
-    """1 at the first element along the axes that is the extreme one, else 0."""
-    equal = np.equal(x, extreme)
-    if np.isnan(extreme).any():
-        equal |= np.isnan(x)
-    if not x.size:
-        return np.zeros(x.shape, x.dtype)
-    moved = np.moveaxis(equal, axes, range(-len(axes), 0))
-    flat = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
-    first = np.zeros(flat.shape, x.dtype)
-    np.put_along_axis(first, flat.argmax(-1)[..., None], 1, -1)
-    return np.moveaxis(first.reshape(moved.shape), range(-len(axes), 0), axes)
-
-
 @operation(
-    lambda x, extreme, axes: Spec(x.shape, x.dtype),
+    same_spec,
     examples(
         (([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]], [[3.0], [2.0]]), {"axes": (1,)}),
         (([[1.0, 3.0], [3.0, 0.0]], [[3.0]]), {"axes": (0, 1)}),
@@ -265,7 +251,16 @@ def first_equal(x: Array, extreme: Array, axes: Axes) -> Array:
 
     A NaN counts as equal: where one is, it is the extreme.
     """
-    return _first(x, extreme, axes)
+    equal = np.equal(x, extreme)
+    if np.isnan(extreme).any():
+        equal |= np.isnan(x)
+    if not x.size:
+        return np.zeros(x.shape, x.dtype)
+    moved = np.moveaxis(equal, axes, range(-len(axes), 0))
+    flat = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
+    first = np.zeros(flat.shape, x.dtype)
+    np.put_along_axis(first, flat.argmax(-1)[..., None], 1, -1)
+    return np.moveaxis(first.reshape(moved.shape), range(-len(axes), 0), axes)
 
 
 def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
