@@ -28,6 +28,7 @@ from chainrule.compiler.cut import Network
 from chainrule.compiler.elementwise import ELEMENTWISE
 from chainrule.compiler.values import Users, Value, ValueGraph, constant_array, reshaped
 from chainrule.graph.tensor import Tensor
+from chainrule.ops.reduce import reduced_shape
 
 _IMAGES = {"conv": (0,), "conv_input_grad": (0,), "conv_weight_grad": (0, 1)}
 """Which inputs of a convolution are images."""
@@ -339,10 +340,7 @@ class _Rewriting:
             axes = {*x.attributes["axes"], *(left[a] for a in axes)}
             x, keepdims = source, False
         over = {"axes": tuple(sorted(axes)), "keepdims": keepdims}
-        if keepdims:
-            reduced = tuple([1 if a in axes else n for a, n in enumerate(x.shape)])
-        else:
-            reduced = tuple([n for a, n in enumerate(x.shape) if a not in axes])
+        reduced = reduced_shape(x.shape, over["axes"], keepdims)
         return self._reshaped(
             self._new(value.kind, (x,), over, reduced, value.node), shape, value.node
         )

@@ -37,21 +37,16 @@ _SAMPLES = examples(
 )
 
 
-def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
-    """The shape with the reduced axes as axes of length 1."""
-    return tuple([1 if a in axes else length for a, length in enumerate(shape)])
-
-
-def _reduced_shape(shape: tuple[int, ...], axes: Axes, keepdims: bool) -> tuple[int, ...]:
+def reduced_shape(shape: tuple[int, ...], axes: Axes, keepdims: bool) -> tuple[int, ...]:
     """The shape without the reduced axes, or with them as axes of length 1."""
     if keepdims:
-        return _kept(shape, axes)
+        return tuple([1 if a in axes else length for a, length in enumerate(shape)])
     return tuple([length for a, length in enumerate(shape) if a not in axes])
 
 
 def _reduced(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
     """The shape and dtype of a reduction of any dtype."""
-    return Spec(_reduced_shape(x.shape, axes, keepdims), x.dtype)
+    return Spec(reduced_shape(x.shape, axes, keepdims), x.dtype)
 
 
 def _not_empty(name: str) -> Callable[..., Spec]:
@@ -73,7 +68,7 @@ def _one_per_input(y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> int:
 def _spread(t: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     """A reduced Tensor over the reduced axes again: what it is at each element of x."""
     if not keepdims and t.shape:
-        t = t.reshape(_kept(x.shape, axes))
+        t = t.reshape(reduced_shape(x.shape, axes, True))
     return t.broadcast_to(x.shape)
 
 
@@ -265,7 +260,7 @@ def first_equal(x: Array, extreme: Array, axes: Axes) -> Array:
 
 def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     """g at the first of the extreme elements, 0 at the others."""
-    kept = y if keepdims else y.reshape(_kept(x.shape, axes))
+    kept = y if keepdims else y.reshape(reduced_shape(x.shape, axes, True))
     return _spread(g, x, axes, keepdims) * first_equal.apply(x, kept, axes=axes)
 
 
@@ -332,7 +327,7 @@ amin = min
 def _argmax_spec(x: Tensor, axis: int, keepdims: bool) -> Spec:
     if x.shape[axis] == 0:
         raise ShapeError(f"argmax of no elements: shape {x.shape}, axis {axis}")
-    return Spec(_reduced_shape(x.shape, (axis,), keepdims), np.dtype(np.int64))
+    return Spec(reduced_shape(x.shape, (axis,), keepdims), np.dtype(np.int64))
 
 
 @operation(
@@ -372,7 +367,7 @@ def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
     shift = np.where(np.isfinite(largest), largest, x.dtype.type(0))
     with np.errstate(divide="ignore", over="ignore"):  # log(0) = -inf and exp of large are meant
         total = np.log(add_up(np.exp(x - shift), axes, True)) + shift
-    return total.reshape(_reduced_shape(x.shape, axes, keepdims))
+    return total.reshape(reduced_shape(x.shape, axes, keepdims))
 
 
 def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:

@@ -61,8 +61,7 @@ def prod(
     if result.kind == "f":
         x = x.astype(np.float64)
     axes = normalize_axes("prod", axis, x.shape)
-    kept = [1 if a in axes else length for a, length in enumerate(x.shape)]
-    shape = tuple(kept) if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axes)
+    shape = reduce.reduced_shape(x.shape, axes, keepdims)
     if len(axes) == x.ndim:
         x, axes = x.reshape(-1), (0,)
     factors: Any = x
