@@ -408,13 +408,8 @@ def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor
     axes, shifts = as_list("roll", axis), as_list("roll", shift)
     if 1 not in (len(axes), len(shifts)) and len(axes) != len(shifts):
         raise ShapeError(f"roll: {shift} and {axis} are not as many shifts as axes")
-    count = max(len(axes), len(shifts))
-    for a, places in zip(
-        axes * (count if len(axes) == 1 else 1),
-        shifts * (count if len(shifts) == 1 else 1),
-        strict=True,
-    ):
-        x = _rolled(x, places, one_axis("roll", a, x.ndim))
+    for a, places in zip(*np.broadcast_arrays(axes, shifts), strict=True):
+        x = _rolled(x, int(places), one_axis("roll", int(a), x.ndim))
     return x
 
 
