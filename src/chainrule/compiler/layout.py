@@ -26,7 +26,7 @@ import numpy as np
 
 from chainrule.compiler.cut import Network
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Users, Value, ValueGraph, constant_array, reshaped
+from chainrule.compiler.values import Users, Value, ValueGraph, constant_array, reshaped, transposed
 from chainrule.graph.tensor import Tensor
 from chainrule.ops.reduce import reduced_shape
 
@@ -363,16 +363,7 @@ class _Rewriting:
         return self._new("broadcast_to", (x,), {"shape": shape}, shape, value.node, value.dtype)
 
     def _transposed(self, x: Value, axes: Shape, node: Tensor) -> Value:
-        """x with its axes in this order; a transpose of a transpose is one."""
-        if x.kind == "transpose":
-            (source,) = x.inputs
-            axes = tuple([x.attributes["axes"][a] for a in axes])
-            x = source
-        shape = tuple([x.shape[a] for a in axes])
-        long = [a for a in axes if x.shape[a] != 1]
-        if long == sorted(long) or 0 in shape:
-            return self._reshaped(x, shape, node)
-        return self._new("transpose", (x,), {"axes": axes}, shape, node)
+        return self._put(transposed(x, axes, node))
 
     def _reshaped(self, x: Value, shape: Shape, node: Tensor) -> Value:
         return self._put(reshaped(x, shape, node))

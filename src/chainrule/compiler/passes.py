@@ -31,13 +31,9 @@ from chainrule.compiler.values import (
     pruned,
     reshaped,
     shared,
+    transposed,
 )
-from chainrule.compiler.views import (
-    concatenation_of_parts,
-    heads_in_place,
-    parts_put_together,
-    transpose_of_transpose,
-)
+from chainrule.compiler.views import concatenation_of_parts, heads_in_place, parts_put_together
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
@@ -212,21 +208,17 @@ def _reshape(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value:
     return reshaped(inputs[0], node.shape, node)
 
 
-def _transpose_without_moving(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
-    """A transpose that moves axes of length 1 alone is a reshape: elements keep their order."""
-    moved = [a for a in node.attributes["axes"] if inputs[0].shape[a] != 1]
-    return _reshape(node, inputs, uses) if moved == sorted(moved) else None
-
-
-def _transpose_of_product(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
-    """(A B)^T = B^T A^T, if nothing else needs A B."""
+def _transpose(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value:
+    """As `transposed`; and (A B)^T = B^T A^T, if nothing else needs A B."""
     (product,) = inputs
+    value = transposed(product, node.attributes["axes"], node)
     if (
-        uses[node.inputs[0]] != 1
+        value.kind != "transpose"
         or product.kind != "matmul"
+        or uses[node.inputs[0]] != 1
         or not _swaps_matrices(node.attributes, node.shape)
     ):
-        return None
+        return value
     (a, b), flags = product.inputs, product.attributes
     swapped = {
         "transpose_a": not flags.get("transpose_b", False),
@@ -265,7 +257,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "gradient_hook": (_skip,),
     "stop_gradient": (_skip,),
     "reshape": (_reshape,),
-    "transpose": (_transpose_without_moving, transpose_of_transpose, _transpose_of_product),
+    "transpose": (_transpose,),
     "attention": (heads_in_place,),
     "attention_lse": (heads_in_place,),
     "attention_grad": (heads_in_place,),

@@ -151,6 +151,21 @@ def reshaped(x: Value, shape: tuple[int, ...], node: Tensor) -> Value:
     return x if x.shape == shape else Value("reshape", (x,), {}, shape, x.dtype, node)
 
 
+def transposed(x: Value, axes: tuple[int, ...], node: Tensor) -> Value:
+    """x with its axes in another order, for a node: a transpose of a transpose is one, or none.
+
+    A transpose that moves axes of length 1 alone is a reshape: elements keep their order.
+    """
+    shape = tuple([x.shape[a] for a in axes])
+    moved = [a for a in axes if x.shape[a] != 1]
+    if moved == sorted(moved) or 0 in shape:
+        return reshaped(x, shape, node)
+    if x.kind == "transpose":
+        (source,) = x.inputs
+        return transposed(source, tuple([x.attributes["axes"][a] for a in axes]), node)
+    return Value("transpose", (x,), {"axes": axes}, shape, x.dtype, node)
+
+
 def shared(value: Value, known: dict[Any, Value]) -> Value:
     """A known value that is equal, or this one, which is known from now on."""
     key: Any

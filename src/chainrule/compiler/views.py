@@ -130,17 +130,6 @@ def _is_read_in_place(view: View) -> bool:
     return min(view.strides) >= 0 and (view.strides[-1] == 1 or view.shape[-1] == 1)
 
 
-def transpose_of_transpose(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
-    """Two transposes are one, or none where the second undoes the first."""
-    (first,) = inputs
-    if first.kind != "transpose":
-        return None
-    axes = tuple([first.attributes["axes"][a] for a in node.attributes["axes"]])
-    if axes == tuple(range(len(axes))):
-        return first.inputs[0]
-    return Value("transpose", first.inputs, {"axes": axes}, node.shape, node.dtype, node)
-
-
 def parts_put_together(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """The sum of parts that stand side by side, with zeros around them, is their concatenation.
 
