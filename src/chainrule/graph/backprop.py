@@ -19,8 +19,8 @@ from chainrule.graph.compiled_results import COMPILED, is_compiled, without_grap
 from chainrule.graph.context import Recorder, local
 from chainrule.graph.grad_table import GradTable, gradients_of_states, summed
 from chainrule.graph.keywords import Keywords, both_names
-from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import JointRule, Operation, operations
+from chainrule.graph.registered import functions, method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 
 if TYPE_CHECKING:

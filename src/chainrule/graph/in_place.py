@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.context import no_grad
-from chainrule.graph.methods import functions
+from chainrule.graph.registered import functions
 
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor, TensorLike

@@ -16,12 +16,13 @@ from chainrule.dtypes import as_dtype, to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.in_place import InPlaceOperators
-from chainrule.graph.methods import TensorMethods, functions
+from chainrule.graph.methods import TensorMethods
 from chainrule.graph.names import ForeignNames
 from chainrule.graph.notebook import html_of
 from chainrule.graph.numpy_functions import NumPyFunctions
 from chainrule.graph.operators import Operators
 from chainrule.graph.placement import check_device
+from chainrule.graph.registered import functions
 from chainrule.graph.unpacking import check_unpacking
 
 if TYPE_CHECKING:

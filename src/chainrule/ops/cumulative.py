@@ -8,8 +8,8 @@ from numpy.typing import DTypeLike
 from chainrule.checks import integer
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.operation import operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
 from chainrule.ops.axis_numbers import axis_or_all, one_axis
 from chainrule.ops.comparison import not_equal

@@ -16,7 +16,6 @@ from numpy.typing import DTypeLike
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names, other_names, own_names, too_many
-from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import (
     Flops,
     Operation,
@@ -25,6 +24,7 @@ from chainrule.graph.operation import (
     no_flops,
     one_per_element,
 )
+from chainrule.graph.registered import functions, method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, holds_tensors
 from chainrule.ops.samples import examples
 

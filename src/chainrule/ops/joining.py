@@ -10,8 +10,9 @@ from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import Axis, method
+from chainrule.graph.methods import Axis
 from chainrule.graph.operation import Spec, no_flops, operation, shared_gradient
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axes import atleast_1d, atleast_2d, atleast_3d
 from chainrule.ops.axis_numbers import as_list, one_axis

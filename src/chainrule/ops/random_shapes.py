@@ -10,8 +10,8 @@ from numpy.typing import DTypeLike
 
 from chainrule.errors import SymbolicError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.placement import check_device
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, tensor
 from chainrule.ops.creation import as_shape
 from chainrule.ops.random import normal, uniform

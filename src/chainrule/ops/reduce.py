@@ -12,8 +12,9 @@ from numpy.typing import DTypeLike
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import Axis, method
+from chainrule.graph.methods import Axis
 from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
 from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up

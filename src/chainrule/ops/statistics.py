@@ -9,7 +9,8 @@ from numpy.typing import DTypeLike
 
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import Axis, method
+from chainrule.graph.methods import Axis
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops import reduce
 from chainrule.ops.axis_numbers import axis_or_all, normalize_axes
