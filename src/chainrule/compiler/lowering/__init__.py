@@ -47,7 +47,6 @@ def lower(graph: ValueGraph) -> Schedule:
         elif value.kind not in (*LEAVES, "reshape", "broadcast_to"):
             reason = getattr(value.node.operation, "only_numpy", "")
             raise UnsupportedError(
-                f"operation {value.kind} has no native kernel{reason and ': ' + reason}; use "
-                "backend='reference'"
+                f"operation {value.kind} has no native kernel{reason and ': ' + reason}"
             )
     return scheduler.finish()

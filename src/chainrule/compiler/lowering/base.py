@@ -60,7 +60,7 @@ def as_int64(scheduler: Scheduler, x: Value) -> Value:
         return x
     if x.dtype == np.uint64:
         raise UnsupportedError(
-            "uint64 is compared in int64, which does not hold all of it; cast it"
+            "the core counts and compares in int64, which does not hold all of uint64; cast it"
         )
     if x.array is not None:
         return constant_array(x.array.astype(INT64), x.node)

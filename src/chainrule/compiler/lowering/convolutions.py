@@ -125,8 +125,7 @@ def _window(
     more = (1,) * (WINDOW_AXES - len(lengths))
     if len(lengths) > WINDOW_AXES:
         raise UnsupportedError(
-            f"a convolution over {len(lengths)} axes has no native kernel, up to {WINDOW_AXES} "
-            "have; use backend='reference'"
+            f"a convolution over {len(lengths)} axes has no native kernel, up to {WINDOW_AXES} have"
         )
     return {
         "images": images,
