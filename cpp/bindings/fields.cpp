@@ -1,5 +1,6 @@
 #include "bindings/fields.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace nb = nanobind;
@@ -106,16 +107,11 @@ void FieldReader::lacks(const char* name) const {
 
 void FieldReader::finish() const {
   if (nb::len(given_) == taken_) return;
-  std::string known;
-  for (const char* name : names_) known.append(known.empty() ? "" : ", ").append(name);
   for (auto [key, value] : given_) {
     const std::string name = text_of(PyUnicode_Check(key.ptr()) ? nb::borrow(key) : nb::repr(key));
-    bool is_known = false;
-    for (const char* one : names_) is_known = is_known || name == one;
-    if (!is_known) {
-      throw nb::type_error(
-          (where_.text() + ": unknown field '" + name + "'; known are " + known).c_str());
-    }
+    if (std::ranges::find(names_, name) != names_.end()) continue;
+    throw nb::type_error(
+        (where_.text() + ": unknown field '" + name + "'; known are " + listed(names_)).c_str());
   }
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plan/names.h"
@@ -75,7 +76,7 @@ class FieldReader {
 
   const Where& where_;
   nanobind::dict given_;
-  std::vector<const char*> names_;
+  std::vector<std::string_view> names_;
   std::size_t taken_ = 0;
 };
 

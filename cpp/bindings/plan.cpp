@@ -281,11 +281,8 @@ Work read_work(const std::string& kind, const std::string& label, nb::handle fie
   if (kind == #name) return read_work<chainrule::Type>(label, fields);
 #include "plan/instructions.def"
 #undef CHAINRULE_INSTRUCTION
-  std::string known;
-  for (const std::string_view name : chainrule::instruction_names()) {
-    known.append(known.empty() ? "" : ", ").append(name);
-  }
-  throw std::invalid_argument(label + ": unknown instruction '" + kind + "'; known are " + known);
+  throw std::invalid_argument(label + ": unknown instruction '" + kind + "'; known are " +
+                              chainrule::listed(chainrule::instruction_names()));
 }
 
 chainrule::Instruction instruction(const std::string& kind, const std::string& label,

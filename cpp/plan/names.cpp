@@ -62,10 +62,8 @@ template <typename Enum>
 void set(Enum& value, std::string_view name, Names names, std::string_view what) {
   const auto found = std::ranges::find(names, name);
   if (found == names.end()) {
-    std::string known;
-    for (const std::string_view one : names) known.append(known.empty() ? "" : ", ").append(one);
     throw std::invalid_argument("unknown " + std::string(what) + " '" + std::string(name) +
-                                "'; known are " + known);
+                                "'; known are " + listed(names));
   }
   value = static_cast<Enum>(found - names.begin());
 }
@@ -78,6 +76,12 @@ std::string_view name_of(Opcode opcode) { return name(opcode, opcode_names); }
 std::string_view name_of(ReduceKind kind) { return name(kind, reduce_names); }
 std::string_view name_of(RowKind kind) { return name(kind, row_kind_names); }
 Names instruction_names() { return names_of_instructions; }
+
+std::string listed(Names names) {
+  std::string text;
+  for (const std::string_view name : names) text.append(text.empty() ? "" : ", ").append(name);
+  return text;
+}
 
 void set_by_name(DType& dtype, std::string_view name) { set(dtype, name, dtype_names, "dtype"); }
 void set_by_name(Space& space, std::string_view name) { set(space, name, space_names, "space"); }

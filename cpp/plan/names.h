@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "kernels/kinds.h"
@@ -16,6 +17,9 @@ std::string_view name_of(Opcode opcode);
 std::string_view name_of(ReduceKind kind);
 std::string_view name_of(RowKind kind);
 std::span<const std::string_view> instruction_names();
+
+// Names for an error, with commas between them.
+std::string listed(std::span<const std::string_view> names);
 
 // These throw std::invalid_argument for an unknown name.
 void set_by_name(DType& dtype, std::string_view name);

@@ -61,6 +61,12 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
   }
   if (program.stores.size() > max_registers)
     refuse("a program has at most " + std::to_string(max_registers) + " stores");
+  const auto place_all = [&](std::string_view what, const auto& operand) {
+    const Extent needed = extent(program, operand);
+    const std::int64_t item = itemsize(operand.dtype);
+    const std::int64_t end = needed.end == huge ? huge : (needed.end - needed.begin) / item;
+    return place(what, operand.ref, item, 0, end);
+  };
   for (const Load& load : program.loads) {
     not_negative("row_stride", load.row_stride);
     if (load.column_stride != 0 && load.column_stride != 1) {
@@ -72,9 +78,7 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
       length("random elements", sum(product(program.rows, load.row_stride), program.columns));
       continue;
     }
-    const Extent needed = extent(program, load);
-    place("a load", load.ref, itemsize(load.dtype), 0,
-          needed.end == huge ? huge : (needed.end - needed.begin) / itemsize(load.dtype));
+    place_all("a load", load);
   }
   std::int64_t sums_of_column = 0;
   if (!program.sums.empty()) {
@@ -91,10 +95,7 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
       refuse("rows of a store overlap: row_stride " + std::to_string(store.row_stride) + ", " +
              std::to_string(program.columns) + " columns");
     }
-    const Extent needed = extent(program, store);
-    written.push_back(
-        place("a store", store.ref, itemsize(store.dtype), 0,
-              needed.end == huge ? huge : (needed.end - needed.begin) / itemsize(store.dtype)));
+    written.push_back(place_all("a store", store));
     for (const Load& load : program.loads) {
       if (overlap(program, load, store) == Overlap::mixed) {
         refuse("a store overlaps a load of another layout");

@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "plan/names.h"
+
 #if defined(CHAINRULE_X86_64_KERNELS) && defined(_MSC_VER)
 #include <intrin.h>
 #endif
@@ -90,13 +92,13 @@ const std::vector<InstructionSet>& instruction_sets() {
 
 const InstructionSet& instruction_set(std::string_view name) {
   if (name.empty()) return instruction_sets().back();
-  std::string known;
+  std::vector<std::string_view> names;
   for (const InstructionSet& set : instruction_sets()) {
     if (set.name == name) return set;
-    known.append(known.empty() ? "" : ", ").append(set.name);
+    names.push_back(set.name);
   }
   throw std::invalid_argument("instruction_set '" + std::string(name) +
-                              "' is not available here; choose one of: " + known);
+                              "' is not available here; choose one of: " + listed(names));
 }
 
 }  // namespace chainrule

@@ -286,7 +286,7 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
 
  private:
   // Counts as if vectors had so many elements.
-  static std::int64_t whole_vectors(std::int64_t count) { return (count + 7) / 8 * 8; }
+  static std::int64_t whole_vectors(std::int64_t count) { return round_up(count, 8); }
   static double multiplications(const Conv& conv) {
     const Window& window = conv.window;
     return number(window.images) * number(conv.frame.lengths[1] * conv.frame.lengths[2]) *

@@ -170,7 +170,7 @@ class MatrixProduct final : public Task {
         }
       }
     }
-    std::int64_t scratch = aligned(workspace * static_cast<std::int64_t>(sizeof(T)));
+    std::int64_t scratch = round_up(workspace * static_cast<std::int64_t>(sizeof(T)), cache_line);
     if (is_long()) {
       sums_offset_ = scratch;
       scratch += grid_.rows * grid_.columns * static_cast<std::int64_t>(sizeof(double));
@@ -280,7 +280,6 @@ class MatrixProduct final : public Task {
   static constexpr std::int64_t part = 1 << 10;
   bool is_long() const { return std::is_same_v<T, float> && k_ > most_depth; }
   std::int64_t depth_of_parts() const { return is_long() ? part : std::max<std::int64_t>(k_, 1); }
-  static std::int64_t aligned(std::int64_t bytes) { return round_up(bytes, cache_line); }
 
   // As `multiply`, part by part of k; c holds one part's product at a time.
   void multiply_long(Matrix<T> c, Matrix<const T> a, Matrix<const T> b, std::int64_t rows,

@@ -57,8 +57,19 @@ def matrices_with_elements_apart(x, w):
     return [spread @ w[:2], one.T @ spread, kept @ w[2:4], x[:, :4] @ spread, vectors]
 
 
+def parts_in_another_shape(x, w):
+    """Strides say where the elements lie after axes have become one, or several."""
+    stack = cr.reshape(x @ w, (2, 2, 8))
+    rows = cr.reshape(stack[:, :, 2:5], (4, 3))
+    split = cr.reshape((x @ w)[:, 1:7], (4, 3, 2))
+    turned = cr.reshape(stack[:, :1, 1:7], (2, 2, 3))
+    apart = cr.reshape(stack[:, 1:, ::4], (4,))
+    return [cr.tanh(rows) + x[:, :3], rows @ w[:3], cr.exp(split), turned * 2.0, apart - x[:, 0]]
+
+
 CASES = [
     matrices_with_elements_apart,
+    parts_in_another_shape,
     columns,
     single_columns,
     of_what_has_no_memory,
@@ -132,3 +143,11 @@ def test_a_weight_of_many_steps_has_its_gradient_by_one_product():
     graph = cr.capture(step, cr.placeholder((3, 5)))
     kinds = [call.kind for call in Plan(graph, StateBlock(graph.reads)).calls]
     assert kinds.count("gemm") == 6 + 5 + 1 and kinds.count("copy") <= 1
+
+
+def test_a_part_of_stacked_rows_is_read_where_it_lies():
+    def step(x, w):
+        return cr.tanh(cr.reshape(cr.reshape(x @ w, (2, 2, 8))[:, :, 2:5], (4, 3)))
+
+    graph = cr.capture(step, cr.placeholder((4, 6)), cr.placeholder((6, 8)))
+    assert "copy" not in str(Plan(graph, StateBlock([])).describe())

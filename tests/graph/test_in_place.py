@@ -144,6 +144,12 @@ def test_methods_of_pytorch(name):
         method(cr.tensor([1.0, 2.0]))
 
 
+def test_bounds_beyond_all_numbers_of_the_dtype_are_none():
+    b = cr.Buffer([1, 2, 3], dtype="uint8")
+    b.clamp_(-5, 300)
+    assert b.tolist() == np.clip(np.arange(1, 4), -5, 300).tolist()
+
+
 def test_data_and_grad_as_pytorch_has_them():
     w = cr.Parameter([1.0, 2.0])
     (w * w).sum().backward()

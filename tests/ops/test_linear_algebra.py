@@ -402,7 +402,7 @@ def test_right_sides_must_fit():
 
 @pytest.mark.parametrize("name", ["inv", "det", "cholesky", "pinv", "eigvalsh"])
 def test_the_native_core_says_why_it_refuses(name):
-    with pytest.raises(UnsupportedError, match="has no factorisations of matrices; use backend="):
+    with pytest.raises(UnsupportedError, match="has no factorisations of matrices"):
         run_native(getattr(cr.linalg, name), np.eye(2))
 
 

@@ -45,6 +45,7 @@ SHAPE = {
     "roll axis": (lambda xp, x: xp.roll(x, -1, -1), [V, M, T, E]),
     "roll axes": (lambda xp, x: xp.roll(x, (1, -2), (0, -1)), [M, T, E]),
     "roll one over axes": (lambda xp, x: xp.roll(x, 1, (0, -1)), [M, T]),
+    "roll over no axis": (lambda xp, x: xp.roll(x, 1, ()), [M, T]),
     "roll twice along one": (lambda xp, x: xp.roll(x, (1, 1), 0), [V, M]),
     "meshgrid": (lambda xp, x: xp.meshgrid(x, x[:2]), [V, (0,)]),
     "meshgrid ij": (lambda xp, x: xp.meshgrid(x, x[:2], x[:3], indexing="ij"), [V]),

@@ -5,8 +5,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import linalg, nn  # noqa: F401 (they declare operations)
-from chainrule.graph.methods import functions
 from chainrule.graph.operation import Sample, operations
+from chainrule.graph.registered import functions
 from chainrule.testing import check_operation
 
 # A list of names at import, so that operations which tests declare do not join it.

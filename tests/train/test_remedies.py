@@ -129,3 +129,31 @@ def test_a_name_that_is_not_there(module, name, answer):
     with pytest.raises(AttributeError, match=answer):
         getattr(module, name)
     assert not hasattr(module, name) and not hasattr(module, "_" + name)
+
+
+class Sorting(nn.Module):
+    def forward(self, x):
+        return cr.sort(x, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [
+        (lambda: cr.compile(cr.sort, backend="native")(X), "backend='reference'"),
+        (
+            lambda: cr.Evaluator(Sorting(), nn.MSELoss(), backend="native").predict(X),
+            "backend='reference'",
+        ),
+        (lambda: cr.Predictor(Sorting()).predict(X), "call the model itself"),
+    ],
+)
+def test_an_operation_without_a_native_kernel_has_one_remedy_that_works_there(call, remedy):
+    with pytest.raises(NotImplementedError, match="argsort has no native kernel") as caught:
+        call()
+    said = str(caught.value)
+    assert said.count(remedy) == 1
+    assert said.count("backend=") == ("backend=" in remedy)
+    evaluator = cr.Evaluator(Sorting(), nn.MSELoss(), backend="reference")
+    expected = np.sort(X, axis=1)
+    np.testing.assert_array_equal(evaluator.predict(X), expected)
+    np.testing.assert_array_equal(Sorting()(X).numpy(), expected)

@@ -30,7 +30,8 @@ class ElementwiseProgram {
   bool has_sums() const { return !sums_.empty(); }
   // Of which a region has to have all, where there are sums, or none; or it is a piece of them.
   std::int64_t rows_of_a_sum() const { return rows_of_a_sum_; }
-  // A sum's rows can be cut into pieces of a power of two times as many.
+  // So many rows are summed one by one; such sums are added in pairs, pairs of pairs and so on. A
+  // sum's rows can be cut into pieces of a power of two times as many.
   static constexpr std::int64_t rows_added = 32;
   // How many numbers the sums of a piece are.
   std::int64_t piece_sums() const { return static_cast<std::int64_t>(sums_.size()) * columns_; }
@@ -47,8 +48,6 @@ class ElementwiseProgram {
 
  private:
   class Preparation;
-
-  // rows_added rows are summed one by one; such sums are added in pairs, pairs of pairs and so on.
 
   // An operand is a slot of a table of pointers to a block's elements, which lies in the scratch:
   //

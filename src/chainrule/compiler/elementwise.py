@@ -63,18 +63,12 @@ def is_cut(value: Value) -> bool:
 
 def drawn_by_programs(graph: ValueGraph) -> set[Value]:
     """Random numbers that one elementwise operation alone reads: its program can draw them."""
-    users: dict[Value, list[Value]] = {v: [] for v in graph.values if v.kind == "random_uniform"}
-    if not users:
-        return set()
-    for value in graph.values:
-        for i in value.inputs:
-            if i in users:
-                users[i].append(value)
-    roots = set(graph.roots)
+    drawn = [value for value in graph.values if value.kind == "random_uniform"]
+    users, roots = graph.users() if drawn else {}, set(graph.roots)
     found = set()
-    for value, readers in users.items():
-        if value not in roots and len(readers) == 1:
-            (user,) = readers
+    for value in drawn:
+        if value not in roots and len(users[value]) == 1:
+            (user,) = users[value]
             simple = user.kind in ELEMENTWISE and user.shape == value.shape
             if simple and compute_dtype(user) == value.dtype:
                 found.add(value)

@@ -43,8 +43,9 @@ from chainrule.compiler.instructions import (
     is_full,
     repeating,
 )
-from chainrule.compiler.parts import is_block, restrided
+from chainrule.compiler.parts import is_block
 from chainrule.compiler.values import Value, root
+from chainrule.compiler.views import restrided
 
 _FEWEST_SUMMED_COLUMNS = 16  # of fewer, a reduction of its own is faster
 

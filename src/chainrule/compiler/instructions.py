@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from chainrule.compiler.values import Value, ValueGraph
+from chainrule.compiler.values import Value, ValueGraph, without_reshapes
 
 MOST_MEMBERS = 48  # of a group: more registers than this would not stay in cache
 _REGISTERS = 160  # of a program: the core has 256
@@ -236,8 +236,7 @@ class Schedule:
 
     def storage(self, value: Value) -> Storage:
         """The memory of a value, which it gets now if it has none; a reshape has its input's."""
-        while value.kind == "reshape":
-            value = value.inputs[0]
+        value = without_reshapes(value)
         storage = self.storages.get(value)
         if storage is None:
             space = _SPACES.get(value.kind, "arena")

@@ -26,8 +26,9 @@ import numpy as np
 
 from chainrule.compiler.cut import Network
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Users, Value, ValueGraph, reshaped
+from chainrule.compiler.values import Users, Value, ValueGraph, constant_array, reshaped, transposed
 from chainrule.graph.tensor import Tensor
+from chainrule.ops.reduce import reduced_shape
 
 _IMAGES = {"conv": (0,), "conv_input_grad": (0,), "conv_weight_grad": (0, 1)}
 """Which inputs of a convolution are images."""
@@ -267,11 +268,7 @@ class _Rewriting:
             return self._transposed(self.get(value, self._axes[value]), back, value.node)
         if value.kind == "constant":
             assert value.array is not None
-            moved = self._new(
-                "constant", (), {}, _moved(value.shape, axis), value.node, value.dtype
-            )
-            moved.array = np.moveaxis(value.array, axis, -1)
-            return moved
+            return self._put(constant_array(np.moveaxis(value.array, axis, -1), value.node))
         return self._transposed(self.get(value, None), _order(len(value.shape), axis), value.node)
 
     def write(self, value: Value) -> None:
@@ -343,10 +340,7 @@ class _Rewriting:
             axes = {*x.attributes["axes"], *(left[a] for a in axes)}
             x, keepdims = source, False
         over = {"axes": tuple(sorted(axes)), "keepdims": keepdims}
-        if keepdims:
-            reduced = tuple([1 if a in axes else n for a, n in enumerate(x.shape)])
-        else:
-            reduced = tuple([n for a, n in enumerate(x.shape) if a not in axes])
+        reduced = reduced_shape(x.shape, over["axes"], keepdims)
         return self._reshaped(
             self._new(value.kind, (x,), over, reduced, value.node), shape, value.node
         )
@@ -369,16 +363,7 @@ class _Rewriting:
         return self._new("broadcast_to", (x,), {"shape": shape}, shape, value.node, value.dtype)
 
     def _transposed(self, x: Value, axes: Shape, node: Tensor) -> Value:
-        """x with its axes in this order; a transpose of a transpose is one."""
-        if x.kind == "transpose":
-            (source,) = x.inputs
-            axes = tuple([x.attributes["axes"][a] for a in axes])
-            x = source
-        shape = tuple([x.shape[a] for a in axes])
-        long = [a for a in axes if x.shape[a] != 1]
-        if long == sorted(long) or 0 in shape:
-            return self._reshaped(x, shape, node)
-        return self._new("transpose", (x,), {"axes": axes}, shape, node)
+        return self._put(transposed(x, axes, node))
 
     def _reshaped(self, x: Value, shape: Shape, node: Tensor) -> Value:
         return self._put(reshaped(x, shape, node))

@@ -18,7 +18,7 @@ import math
 from typing import Any
 
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Value, ValueGraph, constant, reshaped, shared
+from chainrule.compiler.values import Value, ValueGraph, constant, reshaped, shared, transposed
 
 _LEAST_USES = 4  # of a row: N / V
 _FEWEST_COLUMNS = 32  # narrower rows are multiplied as fast as their products are moved
@@ -181,8 +181,7 @@ class _Rewriting:
         return self._put(reshaped(x, shape, of.node))
 
     def _transposed(self, x: Value, axes: tuple[int, ...], of: Value) -> Value:
-        shape = tuple([x.shape[a] for a in axes])
-        return self._put(Value("transpose", (x,), {"axes": axes}, shape, x.dtype, of.node))
+        return self._put(transposed(x, axes, of.node))
 
     def _put(self, value: Value) -> Value:
         """A value after its inputs, unless it, or one that is equal to it, was put there before."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chainrule.compiler.instructions import contiguous, repeating
-from chainrule.compiler.values import Value, is_part, root
-from chainrule.compiler.views import View, contiguous_view, sliced
+from chainrule.compiler.instructions import contiguous
+from chainrule.compiler.values import Value, is_part, root, without_reshapes
+from chainrule.compiler.views import View, contiguous_view, restrided, sliced
 
 
 class Elements(NamedTuple):
@@ -48,27 +48,6 @@ def elements_of(value: Value) -> Elements | None:
         return None
     seen = restrided(part.shape, strides, value.shape)
     return None if seen is None else Elements(whole, first, seen)
-
-
-def without_reshapes(value: Value) -> Value:
-    """The value that others are reshapes of."""
-    while value.kind == "reshape":
-        value = value.inputs[0]
-    return value
-
-
-def restrided(
-    shape: tuple[int, ...], strides: tuple[int, ...], new: tuple[int, ...]
-) -> tuple[int, ...] | None:
-    """The strides over `new` of elements that lie in `shape` with `strides`; None: there are none.
-
-    Axes of length 1 have stride 0.
-    """
-    axes = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
-    if [n for n, _ in axes] == [n for n in new if n != 1]:
-        rest = iter([s for _, s in axes])
-        return tuple([0 if n == 1 else next(rest) for n in new])
-    return repeating(new) if is_block(shape, strides) else None
 
 
 def is_block(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -22,13 +22,18 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
 from chainrule.compiler.rows import update_rows
 from chainrule.compiler.table_products import multiply_rows_in_place
-from chainrule.compiler.values import Uses, Value, ValueGraph, pruned, reshaped, shared
-from chainrule.compiler.views import (
-    concatenation_of_parts,
-    heads_in_place,
-    parts_put_together,
-    transpose_of_transpose,
+from chainrule.compiler.values import (
+    Uses,
+    Value,
+    ValueGraph,
+    constant,
+    constant_array,
+    pruned,
+    reshaped,
+    shared,
+    transposed,
 )
+from chainrule.compiler.views import concatenation_of_parts, heads_in_place, parts_put_together
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
@@ -159,15 +164,14 @@ def _losses_with_gradients(order: list[Value]) -> dict[Value, Value]:
 
 def _leaf(node: Tensor, numbers: dict[Tensor, int], read: dict[Tensor, State]) -> Value:
     """The value of a leaf, or of a node of before the capture: an input, a state or a constant."""
-    if node.value is None and node in numbers:
-        value = Value("input", (), {}, node.shape, node.dtype, node)
+    if node.value is not None:
+        return constant_array(node.value, node)
+    kind = "input" if node in numbers else "state"
+    value = Value(kind, (), {}, node.shape, node.dtype, node)
+    if kind == "input":
         value.number = numbers[node]
-    elif node.value is None:
-        value = Value("state", (), {}, node.shape, node.dtype, node)
-        value.state = read[node]
     else:
-        value = Value("constant", (), {}, node.shape, node.dtype, node)
-        value.array = node.value
+        value.state = read[node]
     return value
 
 
@@ -204,21 +208,17 @@ def _reshape(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value:
     return reshaped(inputs[0], node.shape, node)
 
 
-def _transpose_without_moving(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
-    """A transpose that moves axes of length 1 alone is a reshape: elements keep their order."""
-    moved = [a for a in node.attributes["axes"] if inputs[0].shape[a] != 1]
-    return _reshape(node, inputs, uses) if moved == sorted(moved) else None
-
-
-def _transpose_of_product(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
-    """(A B)^T = B^T A^T, if nothing else needs A B."""
+def _transpose(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value:
+    """As `transposed`; and (A B)^T = B^T A^T, if nothing else needs A B."""
     (product,) = inputs
+    value = transposed(product, node.attributes["axes"], node)
     if (
-        uses[node.inputs[0]] != 1
+        value.kind != "transpose"
         or product.kind != "matmul"
+        or uses[node.inputs[0]] != 1
         or not _swaps_matrices(node.attributes, node.shape)
     ):
-        return None
+        return value
     (a, b), flags = product.inputs, product.attributes
     swapped = {
         "transpose_a": not flags.get("transpose_b", False),
@@ -240,11 +240,8 @@ def _product_of_transposes(node: Tensor, inputs: tuple[Value, ...], uses: Uses) 
 
 def _broadcast_of_number(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """A broadcast constant of one number is such a constant of another shape."""
-    if inputs[0].fill is None:
-        return None
-    value = Value("constant", (), {}, node.shape, node.dtype, node)
-    value.array = np.broadcast_to(inputs[0].array, node.shape)  # type: ignore[arg-type]
-    return value
+    fill = inputs[0].fill
+    return None if fill is None else constant(fill, node.shape, node.dtype, node)
 
 
 def _sum_of_one(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
@@ -260,7 +257,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "gradient_hook": (_skip,),
     "stop_gradient": (_skip,),
     "reshape": (_reshape,),
-    "transpose": (_transpose_without_moving, transpose_of_transpose, _transpose_of_product),
+    "transpose": (_transpose,),
     "attention": (heads_in_place,),
     "attention_lse": (heads_in_place,),
     "attention_grad": (heads_in_place,),

@@ -11,6 +11,7 @@ So groups of equal forms, as the steps of a recurrence have, share their operati
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -211,14 +212,10 @@ class _Builder:
         self._products = set(self._fused.values())
         self._uses = self._count_uses()
 
-    def _count_uses(self) -> dict[Operand, int]:
-        uses: dict[Operand, int] = {}
-        for number, member in enumerate(self.form.members, len(self.form.operands)):
-            if number in self._products:
-                continue
-            for i in self._operands(number, member):
-                uses[i] = uses.get(i, 0) + 1
-        return uses
+    def _count_uses(self) -> Counter[Operand]:
+        members = enumerate(self.form.members, len(self.form.operands))
+        computed = [(n, member) for n, member in members if n not in self._products]
+        return Counter([i for n, member in computed for i in self._operands(n, member)])
 
     def _operands(self, number: int, member: Member) -> tuple[Operand, ...]:
         product = self._fused.get(number)
@@ -319,10 +316,7 @@ def _fused_products(form: Form, lasting: set[int]) -> dict[int, int]:
     """For each sum that is computed as a multiply-add, the product that is part of it."""
     if form.dtype.kind != "f":
         return {}
-    uses: dict[Operand, int] = {}
-    for member in form.members:
-        for i in member.inputs:
-            uses[i] = uses.get(i, 0) + 1
+    uses = Counter([i for member in form.members for i in member.inputs])
     first = len(form.operands)
     fused: dict[int, int] = {}
     for number, member in enumerate(form.members, first):

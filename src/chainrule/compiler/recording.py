@@ -21,7 +21,7 @@ from chainrule.errors import SymbolicError
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import MISSING
 from chainrule.graph.state import UNKEPT_GRADIENT, HyperParameter, State
-from chainrule.graph.tensor import Tensor, next_serial
+from chainrule.graph.tensor import Tensor, serials
 from chainrule.trees import map_leaves, with_values
 
 Attribute = tuple[Any, str]
@@ -118,7 +118,7 @@ class _FunctionRecorder(StateRecorder):
     def __init__(self, leftovers: Leftovers) -> None:
         super().__init__()
         self.leftovers = leftovers
-        self.first_serial = next_serial()
+        self.first_serial = next(serials)
         self.gradients: dict[State, Tensor | None] = {}
         self.found: dict[State, Argument | None] = {}
         self.filled: set[State | None] = set()

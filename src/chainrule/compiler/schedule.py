@@ -46,7 +46,7 @@ from chainrule.compiler.instructions import (
     is_full,
     repeating,
 )
-from chainrule.compiler.parts import Elements, elements, elements_of, without_reshapes
+from chainrule.compiler.parts import Elements, elements, elements_of
 from chainrule.compiler.values import (
     LEAVES,
     READ_ELSEWHERE,
@@ -56,6 +56,7 @@ from chainrule.compiler.values import (
     is_part,
     is_read_elsewhere,
     root,
+    without_reshapes,
 )
 
 # What costs less to compute anew than to load, as was measured.
@@ -347,8 +348,7 @@ class Scheduler:
                 return False
         elif value.kind != "reshape":
             return False
-        while value.kind == "reshape":
-            value = value.inputs[0]
+        value = without_reshapes(value)
         only_read = value.kind == "broadcast_to" or is_part(value) or value.fill is not None
         return only_read and not self._has_memory(value)
 

@@ -39,7 +39,7 @@ class Value:
     """
 
     __slots__ = (
-        "_array",
+        "array",
         "attributes",
         "beside",
         "dtype",
@@ -69,7 +69,7 @@ class Value:
         self.size = math.prod(shape)
         self.dtype = dtype
         self.node = node
-        self._array: Array | None = None
+        self.array: Array | None = None
         self.fill: float | None = None
         self.state: State | None = None
         self.number = -1
@@ -94,34 +94,27 @@ class Value:
         assert operation is not None
         return operation.flops(self, *self.inputs, **self.attributes)
 
-    @property
-    def array(self) -> Array | None:
-        return self._array
-
-    @array.setter
-    def array(self, array: Array) -> None:
-        self._array = array
-        if array.size and not any(array.strides):
-            number = array.reshape(-1)[0].item()
-            # A whole number that float64 does not hold exactly is left in the array.
-            if isinstance(number, float) or abs(number) <= 2**53:
-                self.fill = float(number)
-
     def __repr__(self) -> str:
         return f"<{self.kind} {self.dtype} {self.shape}>"
 
 
 def root(value: Value) -> Value:
     """The value whose memory a value shares or reads."""
-    while value.kind in READ_ELSEWHERE and is_read_elsewhere(value):
+    while is_read_elsewhere(value):
+        value = value.inputs[0]
+    return value
+
+
+def without_reshapes(value: Value) -> Value:
+    """The value that others are reshapes of."""
+    while value.kind == "reshape":
         value = value.inputs[0]
     return value
 
 
 def is_read_elsewhere(value: Value) -> bool:
     """Whether a value is a way of reading its input, and no memory of its own is needed for it."""
-    kind = value.kind
-    return kind in ("reshape", "broadcast_to") or (kind == "slice" and is_part(value))
+    return value.kind in ("reshape", "broadcast_to") or is_part(value)
 
 
 def is_part(value: Value) -> bool:
@@ -137,16 +130,40 @@ def is_part(value: Value) -> bool:
 
 def constant(number: float, shape: tuple[int, ...], dtype: np.dtype[Any], node: Tensor) -> Value:
     """A constant with one number at every element, which stands for a node."""
-    value = Value("constant", (), {}, shape, dtype, node)
-    value.array = np.broadcast_to(np.asarray(number, dtype), shape)
+    return constant_array(np.broadcast_to(np.asarray(number, dtype), shape), node)
+
+
+def constant_array(array: Array, node: Tensor) -> Value:
+    """A constant that holds an array, which stands for a node."""
+    value = Value("constant", (), {}, array.shape, array.dtype, node)
+    value.array = array
+    if array.size and not any(array.strides):
+        number = array.reshape(-1)[0].item()
+        # A whole number that float64 does not hold exactly is left in the array.
+        if isinstance(number, float) or abs(number) <= 2**53:
+            value.fill = float(number)
     return value
 
 
 def reshaped(x: Value, shape: tuple[int, ...], node: Tensor) -> Value:
     """x in another shape, for a node: a reshape of a reshape is one, or none."""
-    while x.kind == "reshape":
-        (x,) = x.inputs
+    x = without_reshapes(x)
     return x if x.shape == shape else Value("reshape", (x,), {}, shape, x.dtype, node)
+
+
+def transposed(x: Value, axes: tuple[int, ...], node: Tensor) -> Value:
+    """x with its axes in another order, for a node: a transpose of a transpose is one, or none.
+
+    A transpose that moves axes of length 1 alone is a reshape: elements keep their order.
+    """
+    shape = tuple([x.shape[a] for a in axes])
+    moved = [a for a in axes if x.shape[a] != 1]
+    if moved == sorted(moved) or 0 in shape:
+        return reshaped(x, shape, node)
+    if x.kind == "transpose":
+        (source,) = x.inputs
+        return transposed(source, tuple([x.attributes["axes"][a] for a in axes]), node)
+    return Value("transpose", (x,), {"axes": axes}, shape, x.dtype, node)
 
 
 def shared(value: Value, known: dict[Any, Value]) -> Value:

@@ -11,7 +11,7 @@ import math
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from chainrule.compiler.instructions import contiguous
+from chainrule.compiler.instructions import contiguous, repeating
 from chainrule.compiler.values import Uses, Value, reshaped
 from chainrule.graph.tensor import Tensor
 
@@ -71,31 +71,40 @@ def _broadcast(value: Value, view: View) -> View:
     return View(view.offset, (*(0,) * lead, *kept), value.shape)
 
 
-def _reshaped(value: Value, view: View) -> View | None:
-    """The same elements in another shape, if strides can say where they lie."""
-    if not value.size:
-        return contiguous_view(value.shape)
-    old = [(n, s) for n, s in zip(view.shape, view.strides, strict=True) if n != 1]
-    strides: list[int] = []
-    new = [n for n in value.shape if n != 1]
-    while new:
+def restrided(shape: Shape, strides: Shape, new: Shape) -> Shape | None:
+    """The strides over `new` of elements that lie in `shape` with `strides`; None: there are none.
+
+    Axes of length 1 have stride 0.
+    """
+    if 0 in new:
+        return repeating(new)
+    old = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
+    rest = [n for n in new if n != 1]
+    found: list[int] = []
+    while rest:
         # The fewest axes, old and new, that have equally many elements.
-        here, there = [old.pop(0)], [new.pop(0)]
+        here, there = [old.pop(0)], [rest.pop(0)]
         old_size, new_size = here[0][0], there[0]
         while old_size != new_size:
             if old_size < new_size:
                 here.append(old.pop(0))
                 old_size *= here[-1][0]
             else:
-                there.append(new.pop(0))
+                there.append(rest.pop(0))
                 new_size *= there[-1]
         if any(s != n * t for (_, s), (n, t) in pairwise(here)):
             return None
-        strides += [here[-1][1] * step for step in contiguous(tuple(there))]
-    found = iter(strides)
-    return View(
-        view.offset, tuple([0 if n == 1 else next(found) for n in value.shape]), value.shape
-    )
+        found += [here[-1][1] * step for step in contiguous(tuple(there))]
+    of_axes = iter(found)
+    return tuple([0 if n == 1 else next(of_axes) for n in new])
+
+
+def _reshaped(value: Value, view: View) -> View | None:
+    """The same elements in another shape, if strides can say where they lie."""
+    if not value.size:
+        return contiguous_view(value.shape)
+    strides = restrided(view.shape, view.strides, value.shape)
+    return None if strides is None else View(view.offset, strides, value.shape)
 
 
 _STEPS: dict[str, Any] = {
@@ -128,17 +137,6 @@ def _is_read_in_place(view: View) -> bool:
     if len(view.shape) == 3:
         return view.strides == contiguous(view.shape)
     return min(view.strides) >= 0 and (view.strides[-1] == 1 or view.shape[-1] == 1)
-
-
-def transpose_of_transpose(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
-    """Two transposes are one, or none where the second undoes the first."""
-    (first,) = inputs
-    if first.kind != "transpose":
-        return None
-    axes = tuple([first.attributes["axes"][a] for a in node.attributes["axes"]])
-    if axes == tuple(range(len(axes))):
-        return first.inputs[0]
-    return Value("transpose", first.inputs, {"axes": axes}, node.shape, node.dtype, node)
 
 
 def parts_put_together(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:

@@ -19,8 +19,8 @@ from chainrule.graph.compiled_results import COMPILED, is_compiled, without_grap
 from chainrule.graph.context import Recorder, local
 from chainrule.graph.grad_table import GradTable, gradients_of_states, summed
 from chainrule.graph.keywords import Keywords, both_names
-from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import JointRule, Operation, operations
+from chainrule.graph.registered import functions, method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
         )
     nodes = ancestors(graph) if isinstance(graph, Tensor) else graph
     return [
-        node
-        for node in nodes
-        if any(i is variable or (i.state is variable and variable.is_state) for i in node.inputs)
+        node for node in nodes if any(i is variable or i.state is variable for i in node.inputs)
     ]
 
 
@@ -386,7 +384,6 @@ def _checked_leaves(inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
     for leaf in leaves:
         if not isinstance(leaf, Tensor):
             raise TypeError(f"backward: inputs are Tensors, got {leaf!r:.80}")
-    for leaf in _checked_targets(leaves):
         if not leaf.is_leaf or not leaf.requires_grad:
             raise ValueError(
                 f"backward fills .grad of leaves that require a gradient, not of {leaf!r:.80}; "

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import grad
-from chainrule.graph.methods import functions
+from chainrule.graph.registered import functions
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 
 Function = Callable[..., Tensor]

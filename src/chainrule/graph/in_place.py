@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.context import no_grad
-from chainrule.graph.methods import functions
+from chainrule.graph.registered import functions
 
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor, TensorLike
@@ -159,14 +159,7 @@ class InPlaceOperators:
 
     def clamp_(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
         """Raise this State's values to `min` and lower them to `max`, where they are beyond."""
-
-        def clamped() -> Any:
-            result: Any = self
-            if min is not None:
-                result = functions["maximum"](result, min)
-            return result if max is None else functions["minimum"](result, max)
-
-        return self._take("clamp_", clamped)
+        return self._take("clamp_", lambda: functions["clip"](self, min, max))
 
     def normal_(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
         """Draw this State anew, from the normal distribution."""

@@ -10,12 +10,10 @@ from numpy.typing import DTypeLike
 from chainrule.graph.elementwise_methods import ElementwiseMethods
 from chainrule.graph.keywords import both_names
 from chainrule.graph.placement import HERE, wanted_dtype
-from chainrule.graph.registered import functions, method, of_tensor
+from chainrule.graph.registered import functions, of_tensor
 
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor, TensorLike
-
-__all__ = ["Axis", "TensorMethods", "functions", "method"]
 
 Axis = int | Sequence[int] | None
 

@@ -25,17 +25,8 @@ if TYPE_CHECKING:
 namespace = ModuleType("nothing")
 """The functions of chainrule. The room `ops` puts itself here, so that no import points up."""
 
-_NAMES = {
-    "absolute": "abs",
-    "amax": "max",
-    "amin": "min",
-    "around": "round",
-    "bitwise_not": "bitwise_invert",
-    "expit": "sigmoid",
-    "fabs": "abs",
-    "invert": "bitwise_invert",
-}
-"""NumPy's and SciPy's names of functions that have another one here."""
+_NAMES = {"expit": "sigmoid"}
+"""SciPy's names of functions that have another one here."""
 
 _KEYWORDS = {"a_max": "max", "a_min": "min", "ddof": "correction"}
 
@@ -158,8 +149,7 @@ def _find(room: str, name: str) -> Callable[..., Any] | None:
         return None
     part = room.partition(".")[2]
     functions = getattr(namespace, part, None) if part else namespace
-    found = getattr(functions, name, None) or getattr(functions, _NAMES.get(name, ""), None)
-    return found
+    return getattr(functions, _NAMES.get(name, name), None)
 
 
 @lru_cache

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from chainrule.graph.context import Context, local
-from chainrule.graph.tensor import Array, Tensor, _serials
+from chainrule.graph.tensor import Array, Tensor, serials
 
 Rule = Callable[..., "Tensor | None"]
 """A bprop rule: (g, y, *inputs, **attributes) -> the gradient with respect to one input, where g
@@ -180,7 +180,7 @@ class Operation:
                 of_states.append(tensor)
             value = tensor.value
             if value is None:
-                return self._apply_symbolic(inputs, attributes)
+                return self._symbolic(_as_nodes(inputs), attributes, context)
             values.append(value)
             if tensor.requires_grad:
                 requires_grad = True
@@ -207,7 +207,7 @@ class Operation:
         node._grad = node.name = node.state = None
         node.path = context.path
         node.origin = context.origin
-        node.serial = next(_serials)
+        node.serial = next(serials)
         return node
 
     def _apply_captured(self, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> Tensor:
@@ -223,13 +223,10 @@ class Operation:
         finally:
             context.capture = capture
 
-    def _apply_symbolic(self, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> Tensor:
-        """The node without a value: its shape and dtype come from `infer`."""
-        return self._symbolic(_as_nodes(inputs), attributes, local.context)
-
     def _symbolic(
         self, inputs: tuple[Tensor, ...], attributes: dict[str, Any], context: Context
     ) -> Tensor:
+        """The node without a value: its shape and dtype come from `infer`."""
         node: Tensor = _new(Tensor)
         node.value = None
         node.shape, node.dtype = self.infer(*inputs, **attributes)
@@ -247,7 +244,7 @@ class Operation:
         node._grad = node.name = node.state = None
         node.path = context.path
         node.origin = context.origin
-        node.serial = next(_serials)
+        node.serial = next(serials)
         return node
 
 

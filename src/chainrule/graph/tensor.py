@@ -16,12 +16,13 @@ from chainrule.dtypes import as_dtype, to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.in_place import InPlaceOperators
-from chainrule.graph.methods import TensorMethods, functions
+from chainrule.graph.methods import TensorMethods
 from chainrule.graph.names import ForeignNames
 from chainrule.graph.notebook import html_of
 from chainrule.graph.numpy_functions import NumPyFunctions
 from chainrule.graph.operators import Operators
 from chainrule.graph.placement import check_device
+from chainrule.graph.registered import functions
 from chainrule.graph.unpacking import check_unpacking
 
 if TYPE_CHECKING:
@@ -31,15 +32,10 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 TensorLike = Union["Tensor", ArrayLike, Sequence[Any]]
 
-_serials = count()
+serials = count()
+"""The serial numbers of nodes: those made later have higher ones."""
+
 _ARRAYS = (np.ndarray, np.generic)
-
-
-def next_serial() -> int:
-    """A serial number: nodes made from now on have higher ones."""
-    return next(_serials)
-
-
 _NO_ATTRIBUTES: dict[str, Any] = {}
 
 _MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
@@ -156,7 +152,7 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
         self.name = name
         context = local.context
         self.path, self.origin = context.path, context.origin
-        self.serial = next(_serials)  # a node is always younger than its inputs
+        self.serial = next(serials)  # a node is always younger than its inputs
 
     def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
         """Become a leaf of this value, as a copy or a pickle does."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.comparison import equal, maximum, minimum, sign, where

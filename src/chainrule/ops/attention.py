@@ -144,18 +144,16 @@ def _attention_spec(
     return Spec((*q.shape[:3], v.shape[3]), q.dtype)
 
 
-def _attention_flops(shapes: tuple[Shape, ...], causal: bool) -> int:
+def _attention_flops(y: Any, *inputs: Any, causal: bool, scale: float, views: Any = None) -> int:
     """The two products, and four operations on each score as softmax has."""
-    q, k, v = shapes
+    q, k, v = _shapes(views, *inputs)[:3]
     return _pairs(q, k, causal) * (2 * (q[3] + v[3]) + 4)
 
 
 @operation(
     _attention_spec,
     _samples("attention"),
-    flops=lambda y, *inputs, causal, scale, views=None: _attention_flops(
-        _shapes(views, *inputs)[:3], causal
-    ),
+    flops=_attention_flops,
 )
 def _attention(
     q: Array, k: Array, v: Array, bias: Array | None = None, *, causal: bool, scale: float
@@ -172,18 +170,16 @@ def _lse_spec(
     return Spec((q.shape[0], q.shape[2], q.shape[1]), q.dtype)
 
 
-def _lse_flops(shapes: tuple[Shape, ...], causal: bool) -> int:
+def _lse_flops(y: Any, *inputs: Any, causal: bool, scale: float, views: Any = None) -> int:
     """One product, and three operations on each score."""
-    q, k = shapes
+    q, k = _shapes(views, *inputs)[:2]
     return _pairs(q, k, causal) * (2 * q[3] + 3)
 
 
 @operation(
     _lse_spec,
     _samples("attention_lse"),
-    flops=lambda y, *inputs, causal, scale, views=None: _lse_flops(
-        _shapes(views, *inputs)[:2], causal
-    ),
+    flops=_lse_flops,
 )
 def _attention_lse(
     q: Array, k: Array, bias: Array | None = None, *, causal: bool, scale: float
@@ -226,18 +222,16 @@ def _grad_spec(
     return Spec((q.size + k.size + v.size,), q.dtype)
 
 
-def _grad_flops(shapes: tuple[Shape, ...], causal: bool) -> int:
+def _grad_flops(y: Any, *inputs: Any, causal: bool, scale: float, views: Any = None) -> int:
     """Five products, and six operations on each score."""
-    q, k, v = shapes
+    q, k, v = _shapes(views, *inputs)[1:4]
     return _pairs(q, k, causal) * (6 * q[3] + 4 * v[3] + 6)
 
 
 @operation(
     _grad_spec,
     _samples("attention_grad"),
-    flops=lambda y, *inputs, causal, scale, views=None: _grad_flops(
-        _shapes(views, *inputs)[1:4], causal
-    ),
+    flops=_grad_flops,
 )
 def _attention_grad(
     g: Array,

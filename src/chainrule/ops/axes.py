@@ -10,7 +10,8 @@ from chainrule import checks
 from chainrule.checks import integer
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import Axis, method
+from chainrule.graph.methods import Axis
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.axis_numbers import as_list, normalize_axes, one_axis
 from chainrule.ops.declare import broadcast

@@ -11,8 +11,8 @@ import numpy as np
 
 from chainrule.errors import DTypeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import equal, not_equal
 from chainrule.ops.declare import BOOL, binary, of_numbers

@@ -13,8 +13,8 @@ import numpy as np
 
 from chainrule.errors import DTypeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import Spec
+from chainrule.graph.registered import functions, method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import (
     BOOL,

@@ -17,8 +17,8 @@ from chainrule import checks
 from chainrule.dtypes import as_dtype, check_unmasked
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.placement import check_device
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import (
     Array,
     Tensor,

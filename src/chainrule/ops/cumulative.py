@@ -8,12 +8,12 @@ from numpy.typing import DTypeLike
 from chainrule.checks import integer
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
 from chainrule.ops.axis_numbers import axis_or_all, one_axis
 from chainrule.ops.comparison import not_equal
-from chainrule.ops.declare import BOOL, as_summed, of_one_dtype
+from chainrule.ops.declare import BOOL, as_summed, of_one_dtype, same_spec
 from chainrule.ops.joining import concatenate
 from chainrule.ops.samples import examples
 
@@ -29,23 +29,19 @@ _SAMPLES = examples(
 )
 
 
-def _same(x: Tensor, axis: int) -> Spec:
-    return Spec(x.shape, x.dtype)
-
-
 def _running_sum(x: Array, axis: int) -> Array:
     """Sums of floats are added up in float64, so that long axes keep their digits."""
     wide = np.float64 if x.dtype.kind == "f" else x.dtype
     return np.cumsum(x, axis=axis, dtype=wide).astype(x.dtype)
 
 
-@operation(_same, _SAMPLES)
+@operation(same_spec, _SAMPLES)
 def _cumsum(x: Array, axis: int) -> Array:
     """The sums of the elements up to each one along an axis."""
     return _running_sum(x, axis)
 
 
-@operation(_same, _SAMPLES)
+@operation(same_spec, _SAMPLES)
 def reverse_cumsum(x: Array, axis: int) -> Array:
     """The sums of the elements from each one on along an axis: the adjoint of cumsum."""
     return np.flip(_running_sum(np.flip(x, axis), axis), axis)

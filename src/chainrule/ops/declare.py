@@ -16,7 +16,6 @@ from numpy.typing import DTypeLike
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names, other_names, own_names, too_many
-from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import (
     Flops,
     Operation,
@@ -25,6 +24,7 @@ from chainrule.graph.operation import (
     no_flops,
     one_per_element,
 )
+from chainrule.graph.registered import functions, method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, holds_tensors
 from chainrule.ops.samples import examples
 
@@ -302,8 +302,8 @@ def are_python_numbers(data: TensorLike) -> bool:
     return not has_lists or all(map(are_python_numbers, data))
 
 
-def same_spec(*inputs: Tensor) -> Spec:
-    """The shape and dtype of the inputs, which are alike."""
+def same_spec(*inputs: Tensor, **attributes: Any) -> Spec:
+    """The shape and dtype of the first input."""
     return Spec(inputs[0].shape, inputs[0].dtype)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.arithmetic import copysign
 from chainrule.ops.comparison import equal, maximum, minimum, not_equal, where

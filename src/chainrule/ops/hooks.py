@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chainrule.errors import ShapeError
-from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.operation import no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, as_tensor
+from chainrule.ops.declare import same_spec
 from chainrule.ops.samples import examples
 
 Hook = Callable[[Tensor], "Tensor | None"]
 
 
-def _same(x: Tensor, hook: Hook) -> Spec:
-    return Spec(x.shape, x.dtype)
-
-
-@operation(_same, examples((((3, 4),), {"hook": lambda g: None})), flops=no_flops)
+@operation(same_spec, examples((((3, 4),), {"hook": lambda g: None})), flops=no_flops)
 def _gradient_hook(x: Array, hook: Hook) -> Array:
     """x itself; its gradient passes through `hook`."""
     return x

@@ -14,8 +14,8 @@ from chainrule.checks import integer
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.operation import Limit, Spec, no_flops, operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.joining import concatenate
@@ -254,20 +254,8 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
             runs.append((int(item) % length, 1, 1))
             numbers.append(place)
         else:
-            if isinstance(item, _MaskAxis):
-                if item.length != length:
-                    raise IndexError(
-                        f"a mask's axis of length {item.length} does not fit one of length {length}"
-                    )
-                item = item.indices
-            indices = as_tensor(item)
-            if indices.dtype.kind not in "iu":
-                raise DTypeError(
-                    f"an index is an integer, a slice, an integer array or a mask, not "
-                    f"{indices.dtype}"
-                )
             runs.append((0, 1, length))
-            arrays.append((len(shape), indices))
+            arrays.append((len(shape), _indices(item, length)))
             numbers.append(place)
             shape.append(length)
     if any([run != (0, 1, n) for run, n in zip(runs, x.shape, strict=True)]):
@@ -309,6 +297,22 @@ class _MaskAxis(NamedTuple):
 
     indices: Array
     length: int
+
+
+def _indices(item: Any, length: int) -> Tensor:
+    """What an index array, or an axis of a mask, takes from an axis of this length."""
+    if isinstance(item, _MaskAxis):
+        if item.length != length:
+            raise IndexError(
+                f"a mask's axis of length {item.length} does not fit one of length {length}"
+            )
+        item = item.indices
+    indices = as_tensor(item)
+    if indices.dtype.kind not in "iu":
+        raise DTypeError(
+            f"an index is an integer, a slice, an integer array or a mask, not {indices.dtype}"
+        )
+    return indices
 
 
 def _without_masks(items: list[Any]) -> list[Any]:

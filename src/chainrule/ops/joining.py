@@ -10,8 +10,9 @@ from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import Axis, method
+from chainrule.graph.methods import Axis
 from chainrule.graph.operation import Spec, no_flops, operation, shared_gradient
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axes import atleast_1d, atleast_2d, atleast_3d
 from chainrule.ops.axis_numbers import as_list, one_axis
@@ -408,13 +409,8 @@ def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor
     axes, shifts = as_list("roll", axis), as_list("roll", shift)
     if 1 not in (len(axes), len(shifts)) and len(axes) != len(shifts):
         raise ShapeError(f"roll: {shift} and {axis} are not as many shifts as axes")
-    count = max(len(axes), len(shifts))
-    for a, places in zip(
-        axes * (count if len(axes) == 1 else 1),
-        shifts * (count if len(shifts) == 1 else 1),
-        strict=True,
-    ):
-        x = _rolled(x, places, one_axis("roll", a, x.ndim))
+    for a, places in zip(*np.broadcast_arrays(axes, shifts), strict=True):
+        x = _rolled(x, int(places), one_axis("roll", int(a), x.ndim))
     return x
 
 

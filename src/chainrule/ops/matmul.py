@@ -6,8 +6,8 @@ import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike
 from chainrule.ops.declare import of_one_dtype
 from chainrule.ops.samples import examples

@@ -13,7 +13,7 @@ from chainrule.graph.tensor import Tensor, as_tensor
 from chainrule.ops.arithmetic import add_n
 from chainrule.ops.axis_numbers import normalize_axes
 from chainrule.ops.comparison import abs, maximum, where
-from chainrule.ops.reduce import max
+from chainrule.ops.reduce import max, reduced_shape
 from chainrule.ops.shape import stop_gradient
 from chainrule.ops.unary import sqrt
 
@@ -66,8 +66,7 @@ def scale_of(x: Tensor, axis: Axis) -> Tensor:
     """
     axes = normalize_axes("max", axis, x.shape)
     if any(x.shape[a] == 0 for a in axes):
-        kept = [1 if a in axes else length for a, length in enumerate(x.shape)]
-        return as_tensor(np.ones(kept, x.dtype))
+        return as_tensor(np.ones(reduced_shape(x.shape, axes, True), x.dtype))
     value = x.node().value
     if value is None or not x.size or x.dtype.kind != "f":
         return _scale(max(abs(stop_gradient(x)), axis=axis, keepdims=True))

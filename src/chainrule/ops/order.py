@@ -9,8 +9,8 @@ import numpy as np
 from chainrule.checks import integer
 from chainrule.errors import ShapeError, SymbolicError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.comparison import equal, less, less_equal, minimum, where

@@ -11,8 +11,8 @@ import numpy as np
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.ops.samples import examples
 

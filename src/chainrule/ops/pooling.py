@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Sample, Samples, Spec, operation
+from chainrule.graph.operation import Sample, Samples, Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops.windows import Lengths, Widths, bordered, inside_of, places_of, taps_of
 
@@ -113,10 +113,6 @@ def _one_per_window(y: Any, g: Any, *taps: Any, **over: Any) -> int:
 
 def _one_per_tap(y: Any, g: Any, kernel: Lengths, **over: Any) -> int:
     return int(g.size) * math.prod(kernel)
-
-
-def _nothing(y: Any, *inputs: Any, **over: Any) -> int:
-    return 0
 
 
 # The shape of x, the first spatial axis, and how the windows go over it.
@@ -219,7 +215,7 @@ def _max_pool_taps(x: Array, **over: Any) -> Array:
     return taps
 
 
-@operation(_taken_spec, _samples("take_taps"), flops=_nothing)
+@operation(_taken_spec, _samples("take_taps"), flops=no_flops)
 def _take_taps(x: Array, taps: Array, **over: Any) -> Array:
     """The element of each window at the tap that is given for it; 0 outside of x."""
     y = np.zeros(taps.shape, x.dtype)

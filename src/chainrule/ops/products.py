@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.checks import integer
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.ops.arithmetic import multiply
 from chainrule.ops.axis_numbers import as_list, one_axis

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.errors import SymbolicError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.placement import check_device
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, tensor
 from chainrule.ops.creation import as_shape
 from chainrule.ops.random import normal, uniform
@@ -52,8 +51,7 @@ def rand(
         (2, 3)
     """
     check_device(device)
-    lengths = as_shape("rand", shape)
-    return _as_leaf(uniform(lengths, np.float32 if dtype is None else dtype), requires_grad)
+    return _as_leaf(uniform(size=as_shape("rand", shape), dtype=dtype), requires_grad)
 
 
 @both_names(size="shape")
@@ -77,8 +75,7 @@ def randn(
         (2, 3)
     """
     check_device(device)
-    lengths = as_shape("randn", shape)
-    return _as_leaf(normal(lengths, np.float32 if dtype is None else dtype), requires_grad)
+    return _as_leaf(normal(size=as_shape("randn", shape), dtype=dtype), requires_grad)
 
 
 @method

@@ -12,14 +12,15 @@ from numpy.typing import DTypeLike
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import Axis, method
+from chainrule.graph.methods import Axis
 from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
 from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up
 from chainrule.ops.axis_numbers import Axes, axis_or_all, normalize_axes
 from chainrule.ops.comparison import equal, where
-from chainrule.ops.declare import as_summed, astype
+from chainrule.ops.declare import as_summed, astype, same_spec
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt
 
@@ -37,21 +38,16 @@ _SAMPLES = examples(
 )
 
 
-def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
-    """The shape with the reduced axes as axes of length 1."""
-    return tuple([1 if a in axes else length for a, length in enumerate(shape)])
-
-
-def _reduced_shape(shape: tuple[int, ...], axes: Axes, keepdims: bool) -> tuple[int, ...]:
+def reduced_shape(shape: tuple[int, ...], axes: Axes, keepdims: bool) -> tuple[int, ...]:
     """The shape without the reduced axes, or with them as axes of length 1."""
     if keepdims:
-        return _kept(shape, axes)
+        return tuple([1 if a in axes else length for a, length in enumerate(shape)])
     return tuple([length for a, length in enumerate(shape) if a not in axes])
 
 
 def _reduced(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
     """The shape and dtype of a reduction of any dtype."""
-    return Spec(_reduced_shape(x.shape, axes, keepdims), x.dtype)
+    return Spec(reduced_shape(x.shape, axes, keepdims), x.dtype)
 
 
 def _not_empty(name: str) -> Callable[..., Spec]:
@@ -73,7 +69,7 @@ def _one_per_input(y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> int:
 def _spread(t: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     """A reduced Tensor over the reduced axes again: what it is at each element of x."""
     if not keepdims and t.shape:
-        t = t.reshape(_kept(x.shape, axes))
+        t = t.reshape(reduced_shape(x.shape, axes, True))
     return t.broadcast_to(x.shape)
 
 
@@ -238,8 +234,19 @@ def std(
     return where(varies, sqrt(where(varies, variance, 1.0)), variance).astype(result)
 
 
-def _first(x: Array, extreme: Array, axes: Axes) -> Array:
-    """1 at the first element along the axes that is the extreme one, else 0."""
+@operation(
+    same_spec,
+    examples(
+        (([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]], [[3.0], [2.0]]), {"axes": (1,)}),
+        (([[1.0, 3.0], [3.0, 0.0]], [[3.0]]), {"axes": (0, 1)}),
+        (((0, 3), (0, 1)), {"axes": (1,)}),
+    ),
+)
+def first_equal(x: Array, extreme: Array, axes: Axes) -> Array:
+    """1 at the first element along `axes` equal to `extreme`, else 0: the derivative of max.
+
+    A NaN counts as equal: where one is, it is the extreme.
+    """
     equal = np.equal(x, extreme)
     if np.isnan(extreme).any():
         equal |= np.isnan(x)
@@ -252,25 +259,9 @@ def _first(x: Array, extreme: Array, axes: Axes) -> Array:
     return np.moveaxis(first.reshape(moved.shape), range(-len(axes), 0), axes)
 
 
-@operation(
-    lambda x, extreme, axes: Spec(x.shape, x.dtype),
-    examples(
-        (([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]], [[3.0], [2.0]]), {"axes": (1,)}),
-        (([[1.0, 3.0], [3.0, 0.0]], [[3.0]]), {"axes": (0, 1)}),
-        (((0, 3), (0, 1)), {"axes": (1,)}),
-    ),
-)
-def first_equal(x: Array, extreme: Array, axes: Axes) -> Array:
-    """1 at the first element along `axes` equal to `extreme`, else 0: the derivative of max.
-
-    A NaN counts as equal: where one is, it is the extreme.
-    """
-    return _first(x, extreme, axes)
-
-
 def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     """g at the first of the extreme elements, 0 at the others."""
-    kept = y if keepdims else y.reshape(_kept(x.shape, axes))
+    kept = y if keepdims else y.reshape(reduced_shape(x.shape, axes, True))
     return _spread(g, x, axes, keepdims) * first_equal.apply(x, kept, axes=axes)
 
 
@@ -337,7 +328,7 @@ amin = min
 def _argmax_spec(x: Tensor, axis: int, keepdims: bool) -> Spec:
     if x.shape[axis] == 0:
         raise ShapeError(f"argmax of no elements: shape {x.shape}, axis {axis}")
-    return Spec(_reduced_shape(x.shape, (axis,), keepdims), np.dtype(np.int64))
+    return Spec(reduced_shape(x.shape, (axis,), keepdims), np.dtype(np.int64))
 
 
 @operation(
@@ -377,7 +368,7 @@ def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
     shift = np.where(np.isfinite(largest), largest, x.dtype.type(0))
     with np.errstate(divide="ignore", over="ignore"):  # log(0) = -inf and exp of large are meant
         total = np.log(add_up(np.exp(x - shift), axes, True)) + shift
-    return total.reshape(_reduced_shape(x.shape, axes, keepdims))
+    return total.reshape(reduced_shape(x.shape, axes, keepdims))
 
 
 def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:

@@ -14,8 +14,8 @@ import numpy as np
 from chainrule import checks
 from chainrule.errors import DTypeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.operation import Samples
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import Unary, binary, numbers_spec, of_numbers, unary
 from chainrule.ops.samples import interval

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 from chainrule.checks import integer
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.arithmetic import clip
 from chainrule.ops.axes import expand_dims, moveaxis

@@ -11,10 +11,11 @@ import numpy as np
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axis_numbers import as_list
+from chainrule.ops.declare import same_spec
 from chainrule.ops.reduce import _sum
 from chainrule.ops.samples import examples
 
@@ -181,11 +182,7 @@ def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
     return x if shape == x.shape else _broadcast_to.apply(x, shape=shape)
 
 
-def _identity(x: Tensor) -> Spec:
-    return Spec(x.shape, x.dtype)
-
-
-@operation(_identity, examples((((3, 4),), {})), flops=no_flops)
+@operation(same_spec, examples((((3, 4),), {})), flops=no_flops)
 def _stop_gradient(x: Array) -> Array:
     """x itself; no gradient passes."""
     return x

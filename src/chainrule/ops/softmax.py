@@ -6,8 +6,9 @@ import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import Axis, method
+from chainrule.graph.methods import Axis
 from chainrule.graph.operation import Limit, Spec, operation
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import add_up
 from chainrule.ops.axis_numbers import normalize_axes

@@ -9,7 +9,8 @@ from numpy.typing import DTypeLike
 
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import Axis, method
+from chainrule.graph.methods import Axis
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops import reduce
 from chainrule.ops.axis_numbers import axis_or_all, normalize_axes
@@ -61,8 +62,7 @@ def prod(
     if result.kind == "f":
         x = x.astype(np.float64)
     axes = normalize_axes("prod", axis, x.shape)
-    kept = [1 if a in axes else length for a, length in enumerate(x.shape)]
-    shape = tuple(kept) if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axes)
+    shape = reduce.reduced_shape(x.shape, axes, keepdims)
     if len(axes) == x.ndim:
         x, axes = x.reshape(-1), (0,)
     factors: Any = x

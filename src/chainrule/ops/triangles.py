@@ -11,7 +11,7 @@ from chainrule import checks
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.ops.comparison import where
 from chainrule.ops.creation import leaf

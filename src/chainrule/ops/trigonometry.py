@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
+from chainrule.graph.registered import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import equal, where
 from chainrule.ops.declare import align_floats, binary, unary

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import _core, nn
+from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.data.arrays import Form
 from chainrule.execute.native import NativeStep, StateBlock, fill
 from chainrule.graph.tensor import Array
@@ -91,7 +92,11 @@ class NetworkPredictor:
                             [*self._model.parameters(), *self._model.buffers(), *graph.reads]
                         )
                         self._block.copy_assigned()
-                    plan = self._plans[key] = _Plan(NativeStep(graph, self._block))
+                    try:
+                        plan = self._plans[key] = _Plan(NativeStep(graph, self._block))
+                    except UnsupportedError as error:
+                        remedy = "or call the model itself, which runs it with NumPy"
+                        raise UnsupportedError(f"{error}; {remedy}") from None
         return plan
 
 

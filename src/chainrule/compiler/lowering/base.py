@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.compiler.instructions import Storage, contiguous, copy
 from chainrule.compiler.schedule import Scheduler
-from chainrule.compiler.values import Value
+from chainrule.compiler.values import Value, constant_array
 
 Lowering = Callable[[Scheduler, Value], None]
 LOWERINGS: dict[str, Lowering] = {}
@@ -60,14 +60,12 @@ def as_int64(scheduler: Scheduler, x: Value) -> Value:
         return x
     if x.dtype == np.uint64:
         raise UnsupportedError(
-            "uint64 is compared in int64, which does not hold all of it; cast it"
+            "the core counts and compares in int64, which does not hold all of uint64; cast it"
         )
-    cast = Value("astype", (x,), {"dtype": INT64}, x.shape, INT64, x.node)
     if x.array is not None:
-        cast = Value("constant", (), {}, x.shape, INT64, x.node)
-        cast.array = x.array.astype(INT64)
-    else:
-        scheduler.elementwise(cast)
+        return constant_array(x.array.astype(INT64), x.node)
+    cast = Value("astype", (x,), {"dtype": INT64}, x.shape, INT64, x.node)
+    scheduler.elementwise(cast)
     return cast
 
 

@@ -34,7 +34,7 @@ from chainrule.compiler.instructions import (
 )
 from chainrule.compiler.lowering.base import WINDOW_AXES, lowering, permuted, shared, temporary
 from chainrule.compiler.schedule import Scheduler
-from chainrule.compiler.values import Value
+from chainrule.compiler.values import Value, constant_array
 
 # The gradient of weights is summed up for each of so many parts of the images, so that threads can
 # share the work; but not of large weights, which are shared out themselves.
@@ -125,8 +125,7 @@ def _window(
     more = (1,) * (WINDOW_AXES - len(lengths))
     if len(lengths) > WINDOW_AXES:
         raise UnsupportedError(
-            f"a convolution over {len(lengths)} axes has no native kernel, up to {WINDOW_AXES} "
-            "have; use backend='reference'"
+            f"a convolution over {len(lengths)} axes has no native kernel, up to {WINDOW_AXES} have"
         )
     return {
         "images": images,
@@ -178,8 +177,8 @@ def _times_winograd(
     scheduler: Scheduler, value: Value, x: Storage, out: Storage, columns: int, *, back: bool
 ) -> None:
     """out (36, columns) = (G x G) x (9, columns), or out (9, columns) = (G x G)' x."""
-    matrix = Value("constant", (), {}, (_TILE, 9), out.dtype, value.node)
-    matrix.array = np.kron(_WINOGRAD_FILTERS, _WINOGRAD_FILTERS).astype(out.dtype)
+    factors = np.kron(_WINOGRAD_FILTERS, _WINOGRAD_FILTERS).astype(out.dtype)
+    matrix = constant_array(factors, value.node)
     m, k = (9, _TILE) if back else (_TILE, 9)
     scheduler.add(
         Instruction(

@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from chainrule.compiler.instructions import Instruction, Part, contiguous, copy, fill
-from chainrule.compiler.lowering.base import as_int64, lowering, permuted
+from chainrule.compiler.lowering.base import INT64, as_int64, lowering, permuted
 from chainrule.compiler.schedule import Scheduler
-from chainrule.compiler.values import Value
+from chainrule.compiler.values import Value, constant
 from chainrule.compiler.views import contiguous_view, sliced
 
 
@@ -82,12 +82,10 @@ def _flat_index(
     shape = indices[0].shape
 
     def whole_number(number: int) -> Value:
-        constant = Value("constant", (), {}, shape, np.dtype(np.int64), value.node)
-        constant.array = np.broadcast_to(np.int64(number), shape)
-        return constant
+        return constant(number, shape, INT64, value.node)
 
     def compute(kind: str, *inputs: Value) -> Value:
-        dtype = np.dtype(bool) if kind in ("less", "greater_equal") else np.dtype(np.int64)
+        dtype = np.dtype(bool) if kind in ("less", "greater_equal") else INT64
         computed = Value(kind, inputs, {}, shape, dtype, value.node)
         scheduler.elementwise(computed)
         return computed

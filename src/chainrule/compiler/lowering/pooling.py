@@ -21,7 +21,7 @@ def _window(shape: tuple[int, ...], over: dict[str, Any]) -> dict[str, Any]:
     if more < 0 or math.prod(kernel) > _MOST_TAPS:
         raise UnsupportedError(
             f"a pooling by windows of {kernel} has no native kernel: up to {WINDOW_AXES} axes and "
-            f"{_MOST_TAPS} elements have; use backend='reference'"
+            f"{_MOST_TAPS} elements have"
         )
     return {
         "outer": math.prod(shape[:axis]),

@@ -10,12 +10,18 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import where
-from chainrule.ops.linalg.solving import check_square, check_symmetric, floating
+from chainrule.ops.linalg.solving import (
+    ONLY_NUMPY,
+    check_square,
+    check_symmetric,
+    cubic,
+    floating,
+    matrix_spec,
+)
 from chainrule.ops.samples import examples
 
 __all__ = ["Eigh", "eigh", "eigvalsh"]
 
-_ONLY_NUMPY = "the native core has no factorisations of matrices"
 _SYMMETRIC = [[4.0, 1.0, 0.5], [1.0, 2.0, -0.25], [0.5, -0.25, -1.0]]
 _MATRICES = examples(((_SYMMETRIC,), {}), (([_SYMMETRIC] * 2,), {}), ((np.zeros((0, 2, 2)),), {}))
 
@@ -25,26 +31,17 @@ def _values_spec(x: Tensor) -> Spec:
     return Spec(x.shape[:-1], x.dtype)
 
 
-def _vectors_spec(x: Tensor) -> Spec:
-    check_square("eigh", x)
-    return Spec(x.shape, x.dtype)
-
-
 def _symmetric(x: Array) -> Array:
     return (x + x.swapaxes(-1, -2)) / 2
 
 
-@operation(
-    _values_spec, _MATRICES, flops=lambda y, x: 9 * x.size * x.shape[-1], only_numpy=_ONLY_NUMPY
-)
+@operation(_values_spec, _MATRICES, flops=cubic(9), only_numpy=ONLY_NUMPY)
 def eigenvalues(x: Array) -> Array:
     """The eigenvalues of the symmetric part of each matrix, in ascending order."""
     return np.linalg.eigvalsh(_symmetric(x))
 
 
-@operation(
-    _vectors_spec, _MATRICES, flops=lambda y, x: 9 * x.size * x.shape[-1], only_numpy=_ONLY_NUMPY
-)
+@operation(matrix_spec("eigh"), _MATRICES, flops=cubic(9), only_numpy=ONLY_NUMPY)
 def eigenvectors(x: Array) -> Array:
     """The eigenvectors of the symmetric part of each matrix, as columns of length 1."""
     return np.linalg.eigh(_symmetric(x)).eigenvectors

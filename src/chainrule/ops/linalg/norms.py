@@ -12,7 +12,7 @@ from chainrule.ops.axis_numbers import as_list, normalize_axes, one_axis
 from chainrule.ops.comparison import abs, equal, not_equal, where
 from chainrule.ops.linalg.solving import floating
 from chainrule.ops.norms import scale_of
-from chainrule.ops.reduce import max, min, sum
+from chainrule.ops.reduce import max, min, reduced_shape, sum
 
 __all__ = ["matrix_norm", "norm", "vector_norm"]
 
@@ -137,8 +137,7 @@ def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
         total = sum(where(is_number, powers, 0.0 if ord > 0 else np.inf), axes, True)
     is_zero = equal(total, 0.0)  # a NaN is not, and makes the gradient NaN
     root = where(is_zero, total, where(is_zero, 1.0, total) ** (1.0 / ord))
-    y = root * scale
-    return y if keepdims else y.reshape([n for a, n in enumerate(x.shape) if a not in axes])
+    return (root * scale).reshape(reduced_shape(x.shape, axes, keepdims))
 
 
 def _matrix_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -154,4 +153,4 @@ def _matrix_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
     summed, compared = (rows, columns) if ord in (1, -1) else (columns, rows)
     extreme = max if float(ord) > 0 else min
     y = extreme(sum(abs(x), summed, True), compared, True)
-    return y if keepdims else y.reshape([n for a, n in enumerate(x.shape) if a not in axes])
+    return y.reshape(reduced_shape(x.shape, axes, keepdims))

@@ -20,7 +20,7 @@ from chainrule.ops.triangles import eye, tril, triu
 
 __all__ = ["Slogdet", "cholesky", "det", "inv", "pinv", "slogdet", "solve", "solve_triangular"]
 
-_ONLY_NUMPY = "the native core has no factorisations of matrices"
+ONLY_NUMPY = "the native core has no factorisations of matrices"
 _WELL = [[4.0, 1.0, 0.5], [-1.0, 3.0, 0.25], [0.5, -0.5, 2.0]]
 _STACK = [[[2.0, 1.0], [0.5, 3.0]], [[-1.0, 0.5], [2.0, 1.0]]]
 _MATRICES = examples(
@@ -41,7 +41,7 @@ def check_square(name: str, x: Tensor) -> None:
         raise ShapeError(f"{name} takes square matrices of shape (..., n, n), not {x.shape}")
 
 
-def _matrix_spec(name: str) -> Callable[..., Spec]:
+def matrix_spec(name: str) -> Callable[..., Spec]:
     """The shape and dtype of a matrix made of a matrix."""
 
     def infer(x: Tensor) -> Spec:
@@ -61,7 +61,7 @@ def _number_spec(name: str) -> Callable[..., Spec]:
     return infer
 
 
-def _cubic(factor: float) -> Callable[..., int]:
+def cubic(factor: float) -> Callable[..., int]:
     """The FLOPs of a factorisation: factor * n^3 for each matrix."""
 
     def flops(y: Tensor, x: Tensor, *others: Tensor) -> int:
@@ -84,7 +84,7 @@ def _of_each(name: str, fault: str, function: Callable[..., Array], *matrices: A
         raise
 
 
-@operation(_matrix_spec("inv"), _MATRICES, flops=_cubic(2), only_numpy=_ONLY_NUMPY)
+@operation(matrix_spec("inv"), _MATRICES, flops=cubic(2), only_numpy=ONLY_NUMPY)
 def _inv(x: Array) -> Array:
     """The inverse of each matrix."""
     return _of_each("inv", "is singular", np.linalg.inv, x)
@@ -132,7 +132,7 @@ def _pinv_spec(x: Tensor, rcond: float) -> Spec:
         ((np.zeros((0, 2)),), {"rcond": 1e-15}),
     ),
     flops=lambda y, x, rcond: 20 * x.size * x.shape[-1],
-    only_numpy=_ONLY_NUMPY,
+    only_numpy=ONLY_NUMPY,
 )
 def _pinv(x: Array, rcond: float) -> Array:
     """The pseudo-inverse of each matrix."""
@@ -191,7 +191,7 @@ def _solve_spec(a: Tensor, b: Tensor) -> Spec:
     _solve_spec,
     examples(((_WELL, (3, 2)), {}), ((_STACK, (2, 2, 3)), {}), ((np.zeros((0, 0)), (0, 2)), {})),
     flops=lambda y, a, b: int(2 / 3 * a.size * a.shape[-1]) + 2 * a.shape[-1] * b.size,
-    only_numpy=_ONLY_NUMPY,
+    only_numpy=ONLY_NUMPY,
 )
 def _solve(a: Array, b: Array) -> Array:
     """The solutions y of a y = b."""
@@ -281,13 +281,13 @@ def solve_triangular(
     return solve(a, b) if left else solve(a.mT, b.mT).mT
 
 
-@operation(_number_spec("det"), _MATRICES, flops=_cubic(2 / 3), only_numpy=_ONLY_NUMPY)
+@operation(_number_spec("det"), _MATRICES, flops=cubic(2 / 3), only_numpy=ONLY_NUMPY)
 def _det(x: Array) -> Array:
     """The determinant of each matrix."""
     return np.asarray(np.linalg.det(x), x.dtype)
 
 
-@operation(_matrix_spec("cofactors"), _MATRICES, flops=_cubic(12), only_numpy=_ONLY_NUMPY)
+@operation(matrix_spec("cofactors"), _MATRICES, flops=cubic(12), only_numpy=ONLY_NUMPY)
 def cofactors(x: Array) -> Array:
     """The matrix of cofactors, det(x) x^-T: the gradient of the determinant, of any matrix."""
     u, s, vt = np.linalg.svd(x)
@@ -336,13 +336,13 @@ def det(x: TensorLike) -> Tensor:
     return _det.apply(x)
 
 
-@operation(_number_spec("slogdet"), _MATRICES, flops=_cubic(2 / 3), only_numpy=_ONLY_NUMPY)
+@operation(_number_spec("slogdet"), _MATRICES, flops=cubic(2 / 3), only_numpy=ONLY_NUMPY)
 def sign_of_det(x: Array) -> Array:
     """The sign of the determinant: -1, 0 or 1."""
     return np.asarray(np.linalg.slogdet(x).sign, x.dtype)
 
 
-@operation(_number_spec("slogdet"), _MATRICES, flops=_cubic(2 / 3), only_numpy=_ONLY_NUMPY)
+@operation(_number_spec("slogdet"), _MATRICES, flops=cubic(2 / 3), only_numpy=ONLY_NUMPY)
 def log_abs_det(x: Array) -> Array:
     """log |det(x)|, without overflow."""
     return np.asarray(np.linalg.slogdet(x).logabsdet, x.dtype)
@@ -393,10 +393,10 @@ _POSITIVE = [[4.0, 1.0, 0.5], [1.0, 3.0, -0.25], [0.5, -0.25, 2.0]]
 
 
 @operation(
-    _matrix_spec("cholesky"),
+    matrix_spec("cholesky"),
     examples(((_POSITIVE,), {}), (([_POSITIVE] * 2,), {}), ((np.zeros((0, 0)),), {})),
-    flops=_cubic(1 / 3),
-    only_numpy=_ONLY_NUMPY,
+    flops=cubic(1 / 3),
+    only_numpy=ONLY_NUMPY,
 )
 def _cholesky(x: Array) -> Array:
     """The lower triangle L with L L^T = x, of which the lower triangle is read."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.data.batches import Batches
 from chainrule.execute.native import NativeStep, Run, StateBlock
 from chainrule.execute.reference import Interpreter
@@ -87,10 +88,15 @@ class NativeBackend(Backend[NativeStep]):
             self._guard_also(block.states)
             for step in self._steps:
                 step.idle.clear()
-        if kind in ("prediction", "sampling"):
-            return NativeStep(graph, block)
-        others = len(list(leaves(graph.outputs))) - 1
-        return NativeStep(graph, block, [self.graphs.loss_weight(rows), *[1.0] * others])
+        weights = None
+        if kind not in ("prediction", "sampling"):
+            others = len(list(leaves(graph.outputs))) - 1
+            weights = [self.graphs.loss_weight(rows), *[1.0] * others]
+        try:
+            return NativeStep(graph, block, weights)
+        except UnsupportedError as error:
+            remedy = "or pass backend='reference', which runs it with NumPy"
+            raise UnsupportedError(f"{error}; {remedy}") from None
 
     def train(self, request: TrainRequest, totals: Totals) -> tuple[int, float]:
         batches = request.batches
