@@ -92,6 +92,27 @@ def test_an_evaluator_takes_no_optimizer():
         cr.Evaluator(given["loss"], given["model"])
 
 
+def test_a_step_of_ones_own_is_not_passed_over():
+    class Loud(optim.SGD):
+        def step(self, closure=None):
+            return super().step(closure)
+
+    class Zero(optim.StepLR):
+        def step(self, epoch=None):
+            super().step()
+
+    given = parts()
+    own = Loud(given["model"].parameters(), lr=0.1)
+    with pytest.raises(TypeError, match=r"step, which Loud has of its own. .* write rule"):
+        cr.Trainer(**given | {"optimizer": own})
+    schedule = Zero(given["optimizer"], 1)
+    with pytest.raises(TypeError, match=r"Zero has of its own. .* write lr\(base_lr, t\)"):
+        cr.Trainer(**given, schedule=schedule)
+    given["optimizer"].step = own.step
+    with pytest.raises(TypeError, match=r"step, which SGD has of its own"):
+        cr.Trainer(**given)
+
+
 @pytest.mark.parametrize("metrics", [3, None, {"accuracy"}])
 def test_what_is_no_list_of_metrics(metrics):
     with pytest.raises(TypeError, match="metrics are a list of names"):

@@ -34,9 +34,22 @@ def check_roles(model: Any, loss: Any, optimizer: Any, *, trained: bool) -> None
             "the optimizer is an object, as optim.SGD(model.parameters()), got "
             f"{checks.described(optimizer)}{_hint(optimizer, Module)}"
         )
+    if trained:
+        _check_step(optimizer, "trains by the optimizer's rule: write rule or coefficients")
     if not isinstance(model, Module):
         raise TypeError(
             f"model is a Module, got {checks.described(model)}{_hint(model, Optimizer)}"
+        )
+
+
+def _check_step(given: Any, way: str) -> None:
+    """Raise TypeError for an optimizer or schedule whose step is the user's own."""
+    owners = [vars(given), *map(vars, type(given).__mro__)]
+    owner = next(owner for owner in owners if "step" in owner)
+    if not owner.get("__module__", "").startswith("chainrule."):
+        raise TypeError(
+            f"a Trainer does not call step, which {type(given).__name__} has of its own. It {way}; "
+            "or call step in a loop, which cr.compile makes as fast"
         )
 
 
@@ -54,6 +67,7 @@ def check_schedule(schedule: Any, optimizer: Any) -> None:
             "schedule is an object of optim made with the optimizer, as "
             f"optim.CosineAnnealingLR(optimizer, 10); got {checks.described(schedule)}"
         )
+    _check_step(schedule, "takes the rates from the schedule's formula: write lr(base_lr, t)")
     if schedule.optimizer is not optimizer:
         raise ValueError("the schedule is bound to another optimizer than the Trainer's")
 
