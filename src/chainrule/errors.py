@@ -1,5 +1,13 @@
 """Errors. The message of each says what was wrong, the values or shapes seen, and the remedy."""
 
+import contextlib
+import os
+import sys
+import warnings
+
+_LIBRARY = os.path.dirname(__file__) + os.sep, contextlib.__file__
+"""How the files of code begin that no user has written."""
+
 
 class ShapeError(ValueError):
     """Shapes that do not fit one another."""
@@ -32,6 +40,14 @@ class FileError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, and name the user's line: the innermost one outside the library."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_LIBRARY):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def missing(user: str, package: str, extra: str, otherwise: str = "") -> ImportError:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from chainrule import checks
 from chainrule.dtypes import to_array
-from chainrule.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.errors import DTypeError, ShapeError, SymbolicError, warn
 from chainrule.graph.context import MISSING, local
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import Buffer, Parameter, State, forget_gradients
@@ -289,7 +288,7 @@ class Module(Moded, Hooked, Placed):
         """
         states = self._named_state()
         for path, _ in unregistered(self):
-            warnings.warn(not_registered(self, path, "state_dict() leaves it out"), stacklevel=2)
+            warn(not_registered(self, path, "state_dict() leaves it out"))
         if keep_vars:
             return {prefix + name: state for name, state in states.items()}
         with guard_of(states.values()).shared:  # beside a training they are all of one step

@@ -8,13 +8,13 @@ quantile regression", NeurIPS 2019 (quantiles); Tibshirani, Foygel Barber, CandÃ
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.errors import warn
 from chainrule.tabular.targets import Numbers
 
 _ROUNDED = 1 - 1e-12
@@ -88,10 +88,9 @@ def interval(
     most = _most(of_rows)
     if coverage > most:
         rows = most / (1 - most)
-        warnings.warn(
+        warn(
             f"{rows:.3g} rows held out, as their weights count, are too few for an interval of "
             f"coverage {coverage:.6g}; this one is of {most:.3g}. Hold out more rows",
-            stacklevel=3,
         )
     width = _width(held_out, of_rows, min(coverage, most))
     if target.loss == "quantile":

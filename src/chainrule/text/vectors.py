@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, BinaryIO, TypeVar
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule import checks
-from chainrule.errors import FileError, ShapeError
+from chainrule.errors import FileError, ShapeError, warn
 from chainrule.graph.names import no_attribute
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.system.atomic_files import write_atomically
@@ -282,9 +281,8 @@ class WordVectors:
         first = {word: row for row, word in reversed([*enumerate(words)])}
         if len(first) < len(words):
             twice = next(word for row, word in enumerate(words) if first[word] != row)
-            warnings.warn(
+            warn(
                 f"{path}: words come again, as {twice!r:.80}; the first vector of each is taken",
-                stacklevel=2,
             )
             rows = sorted(first.values())
             words, vectors = [words[row] for row in rows], vectors[rows]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from types import MethodType
 from typing import Any, TypeVar, overload
@@ -17,7 +16,7 @@ from chainrule.compiler.capture import CaptureAgain
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.compiler.leftovers import Leftovers, put_in_place
 from chainrule.compiler.recording import Argument, Output, Recording, record
-from chainrule.errors import SymbolicError
+from chainrule.errors import SymbolicError, warn
 from chainrule.graph.compiled_results import compiled_result
 from chainrule.graph.context import local
 from chainrule.graph.leftover import Leftover
@@ -279,13 +278,12 @@ class CompiledFunction:
             raise UnsupportedError(f"{error}; {remedy}") from None
         self._captures += 1
         if self._captures == _MANY_CAPTURES:
-            warnings.warn(
+            warn(
                 f"{self!r} was captured {_MANY_CAPTURES} times, which is slow: it is captured anew "
                 "for every new shape, dtype, number or object among its arguments, and where "
                 "something that it reads has changed. Pass numbers that change as arrays, as "
                 "np.float32(number), and pad batches to a few sizes",
                 RuntimeWarning,
-                stacklevel=5,
             )
         return _Variant(recording, leftovers.kept, Facts([*static, *used]), [*static, *used], modes,
                         runner, stand_ins, given)  # fmt: skip

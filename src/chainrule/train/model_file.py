@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import FileError
+from chainrule.errors import FileError, warn
 from chainrule.graph.placement import check_device
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, from_description, ties, to_description
@@ -115,11 +114,10 @@ def warn_of_hooks(description: Mapping[str, Any], model: Module) -> None:
     saved, has_now = description.get("hooks"), forward_hooks(model)
     missing = [str(n) for n in saved if n not in has_now] if isinstance(saved, list) else []
     if missing:
-        warnings.warn(
+        warn(
             f"the model was saved with forward hooks on {', '.join(missing):.200}, which a file "
             "does not hold: without them it may compute something else. Register them again",
             RuntimeWarning,
-            stacklevel=4,
         )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+from chainrule.errors import warn
 
 
 def random_generators() -> tuple[type, ...]:
@@ -35,20 +36,18 @@ def randomness_watched(generators: Sequence[Any], clocks: Collection[str]) -> It
     before = _random_states(generators)
     yield
     if clocks:
-        warnings.warn(
+        warn(
             f"{', '.join(sorted(clocks))} was called while a graph was captured: its result is a "
             "constant of the graph, the same at every step. Pass it as an argument, or measure "
             "time outside of the function",
             RuntimeWarning,
-            stacklevel=7,
         )
     if any(map(_has_drawn, before, _random_states(generators))):
-        warnings.warn(
+        warn(
             "random numbers of NumPy or Python were drawn while a graph was captured: they are "
             "constants of the graph, the same at every step. Draw by cr.uniform, cr.normal or "
             "nn.Dropout, or pass the numbers as an argument",
             RuntimeWarning,
-            stacklevel=7,
         )
 
 

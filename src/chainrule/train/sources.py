@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 
 from chainrule.data.arrays import Data, Form
 from chainrule.data.batches import Batches, Window, windows
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError, warn
 from chainrule.graph.tensor import Array
 from chainrule.train.backends import MOST_STEPS, Backend
 from chainrule.train.checked_rows import checked_rows, checked_rows_of_inputs
@@ -247,11 +246,10 @@ class StreamSource(Source):
         if signature not in self._signatures and len(self._signatures) <= MOST_STEPS:
             self._signatures.add(signature)
             if len(self._signatures) > MOST_STEPS:
-                warnings.warn(
+                warn(
                     f"the batches have more than {MOST_STEPS} different shapes, and each is a plan "
                     "of its own: making plans again and again is slow. Bring the batches to a few "
                     "sizes",
-                    stacklevel=2,
                 )
 
 

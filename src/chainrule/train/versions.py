@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 from chainrule.compiler.leftovers import Leftovers
+from chainrule.errors import warn
 from chainrule.graph.context import MISSING
 from chainrule.graph.tensor import Tensor
 from chainrule.train.facts import Facts
@@ -93,11 +93,10 @@ class Version:
         with randomness_watched(facts.generators, facts.clocks):
             yield leftovers
         if advanced := moved(positions):
-            warnings.warn(
+            warn(
                 f"{advanced} was advanced while a graph was captured: what it gave is a constant "
                 "of the graph, the same at every step. Pass what it gives with the data",
                 RuntimeWarning,
-                stacklevel=2,
             )
         changed: list[str] = []
         is_new = any(group.captured_keys is not keys for group, keys in facts.groups)
@@ -121,10 +120,9 @@ class Version:
             now = self._now()
             self._known = [(now, number)]
         if changed:
-            warnings.warn(
+            warn(
                 f"{', '.join(changed)} changed while a graph was captured: the graph keeps what it "
                 "read, and changes nothing at later steps. Make it a chainrule.Buffer and assign "
                 "to it",
                 RuntimeWarning,
-                stacklevel=2,
             )
