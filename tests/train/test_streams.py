@@ -476,16 +476,20 @@ class Slow(data.Dataset):
 @pytest.mark.skipif(os.name != "posix", reason="signals of a process group")
 def test_ctrl_c_with_workers():
     """Workers, which get the signal, too, when it comes from a terminal, leave it alone."""
-    one = trainer()
     loader = data.DataLoader(Slow(), 8, num_workers=2)
+
+    class Soon(cr.Callback):
+        def on_step_end(self, t, loss):
+            if t.step == 1:
+                timer.start()
 
     def interrupt():
         for child in multiprocessing.active_children():
             os.kill(child.pid, signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    timer = threading.Timer(0.7, interrupt)
-    timer.start()
+    timer = threading.Timer(0.3, interrupt)
+    one = trainer(callbacks=[Soon()])
     history = one.fit(loader, epochs=30, progress=False)
     timer.join()
     assert history.stop_reason == "interrupted"
