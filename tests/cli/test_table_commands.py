@@ -365,6 +365,7 @@ def test_ctrl_c_saves_the_model(start, run, table, preset):
         ("a,b\n-inf,2\n3,4\n", [], "column 'a': row 0 (counted from 0) is not finite"),
         ("a,a,b\n1,2,3\n4,5,6\n", [], "two columns named 'a'"),
         ("a,b\n1,2\n3,4\n", ["--target", "c"], "has no column 'c'. Its columns: a, b"),
+        ("age,price\n1,2\n3,4\n", ["--target", "prise"], "'prise'. Did you mean 'price'? Its"),
         ("a,b\n1,2\n3,4\n", ["--drop", "c"], "--drop: t.csv has no column 'c'. Its columns: a, b"),
         ("a,b\n1,2\n3,4\n", ["--drop", "-1"], "--drop is of a feature, and 'b' is the target"),
         ("a,b\n1,2\n3,4\n", ["--date", "a"], "column 'a' holds numbers, not dates"),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -441,9 +442,10 @@ def column_index(path: str, names: Sequence[str], wanted: str | None) -> int:
         return names.index(wanted)
     if re.fullmatch("-?[0-9]{1,9}", wanted) and -len(names) <= int(wanted) < len(names):
         return int(wanted) % len(names)
+    near = "".join(f" Did you mean {name!r}?" for name in get_close_matches(wanted, names, 1))
     raise ValueError(
-        f"{path} has no column {wanted!r:.80}. Its columns: {checks.listed(names)}. Name one of "
-        f"them, or give the index of one, 0 to {len(names) - 1}."
+        f"{path} has no column {wanted!r:.80}.{near} Its columns: {checks.listed(names)}. Name one "
+        f"of them, or give the index of one, 0 to {len(names) - 1}."
     )
 
 
