@@ -172,6 +172,43 @@ def test_a_dataset_may_give_the_samples_of_a_batch_at_once(part, batch_size):
     assert results[0] == results[1] and asked[0] == asked[1]
 
 
+class Tenfold(Subset):
+    """A part of a dataset, with a sample of its own making."""
+
+    def __getitem__(self, index):
+        return 10 * super().__getitem__(index)
+
+
+class Wrapped(Dataset):
+    """Another dataset's samples, times 10, and its other attributes as they are."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        return 10 * self.dataset[index]
+
+    def __getattr__(self, name):
+        return getattr(self.dataset, name)
+
+
+@pytest.mark.parametrize(
+    "part", [Tenfold(range(9), [6, 2, 4]), Wrapped(Subset(range(9), [6, 2, 4]))]
+)
+def test_a_batch_holds_the_samples_that_its_dataset_gives_one_by_one(part):
+    assert [plain(batch) for batch in DataLoader(part, 2)] == [[60, 20], [40]]
+    assert [plain(batch) for batch in DataLoader(Subset(part, [2, 0]), 2)] == [[40, 60]]
+
+
+@pytest.mark.parametrize("indices", [[True, False, True], np.array([0.0, 1.5]), ["a"]])
+def test_the_indices_of_a_part_are_whole_numbers(indices):
+    with pytest.raises(TypeError, match=r"whole numbers, these are of dtype .*flatnonzero\(mask\)"):
+        Subset(range(3), indices)
+
+
 def test_shuffling_gives_each_row_once_and_depends_on_the_generator():
     data = TensorDataset(np.arange(100))
 

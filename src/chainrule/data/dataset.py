@@ -110,6 +110,7 @@ class Subset(Dataset):
         indices: whole numbers.
 
     Raises:
+        TypeError: for other indices, as a mask.
         IndexError: for an index outside the dataset, if it has a length.
 
     Example:
@@ -120,7 +121,12 @@ class Subset(Dataset):
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset = dataset
         self.indices = indices
-        found = np.asarray(indices, np.int64)
+        found = np.asarray(indices)
+        if found.size and found.dtype.kind not in "iu":
+            raise TypeError(
+                f"the indices of a Subset are whole numbers, these are of dtype {found.dtype}; of "
+                "a mask take np.flatnonzero(mask)"
+            )
         if hasattr(dataset, "__len__") and found.size:
             rows, low, high = len(dataset), int(found.min()), int(found.max())
             if low < -rows or high >= rows:
@@ -134,13 +140,17 @@ class Subset(Dataset):
         return self.dataset[self.indices[index]]
 
     def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
+        if type(self).__getitem__ is not Subset.__getitem__:  # a subclass's own
+            return [self[index] for index in indices]
         return samples(self.dataset, [self.indices[index] for index in indices])
 
 
 def samples(dataset: Any, indices: Sequence[int]) -> Sequence[Any]:
-    """The samples of several indices, at once where the dataset has `__getitems__`."""
-    at_once = getattr(dataset, "__getitems__", None)
-    found: Sequence[Any] = [dataset[i] for i in indices] if at_once is None else at_once(indices)
+    """The samples of several indices, at once where the dataset's class has `__getitems__`."""
+    # Python looks up methods of such names in the class: a wrapper may pass on other attributes.
+    if getattr(type(dataset), "__getitems__", None) is None:
+        return [dataset[index] for index in indices]
+    found: Sequence[Any] = dataset.__getitems__(indices)
     return found
 
 
