@@ -180,8 +180,6 @@ def _through_narwhals(data: Any, name: str) -> Any:
         raise ValueError(f"{name} is a lazy frame, which holds no values yet. Give .collect().")
     import narwhals.stable.v2 as nw
 
-    if _kind(data) == "lazy":
-        raise ValueError(f"{name} is a lazy frame, which holds no values yet. Give .collect().")
     base = type(data).__mro__
     if any(c.__module__.startswith("pyarrow") for c in base):
         import pyarrow as pa
