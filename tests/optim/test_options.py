@@ -46,6 +46,9 @@ def test_adam_with_decoupled_decay_is_adamw():
     assert not optim.Adam(parameters, decoupled_weight_decay=False).defaults["weight_decay"]
     with pytest.raises(ValueError, match=r"is optim\.AdamW"):
         optim.Adam(parameters, weight_decay=0.1, decoupled_weight_decay=True)
+    for flag in (False, True):
+        with pytest.raises(TypeError, match="AdamW has no argument decoupled_weight_decay"):
+            optim.AdamW(parameters, decoupled_weight_decay=flag)
 
 
 @pytest.mark.parametrize("case", DEFAULTS, ids=str)

@@ -138,7 +138,10 @@ class AdamW(Adam):
         amsgrad: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
+        # Past the constructor of Adam, which takes decoupled_weight_decay.
+        super(Adam, self).__init__(
+            params, options, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad
+        )
 
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         super().coefficients(h, t)
