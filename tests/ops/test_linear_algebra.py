@@ -340,7 +340,7 @@ def test_a_matrix_has_no_norm_of_order_2_and_the_remedies_give_both():
 
 
 @pytest.mark.parametrize("order", [2, 1, 3, 1.5])
-def test_the_gradient_of_a_norm_at_0_is_0(order):
+def test_the_derivatives_of_a_norm_at_0_are_0(order):
     zero = np.zeros(3)
     x = cr.tensor(zero, requires_grad=True)
     a = torch.tensor(zero, requires_grad=True)
@@ -348,6 +348,7 @@ def test_the_gradient_of_a_norm_at_0_is_0(order):
     gradient = cr.grad(cr.linalg.norm(x, order), x)
     np.testing.assert_array_equal(gradient.numpy(), a.grad)
     assert not gradient.numpy().any()
+    assert not cr.hessian(lambda v: cr.linalg.norm(v, order), zero).numpy().any()
     rows = cr.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
     gradient = cr.grad(cr.linalg.norm(rows, axis=1).sum(), rows)
     np.testing.assert_allclose(gradient.numpy(), [[0, 0], [0.6, 0.8]], rtol=1e-6)

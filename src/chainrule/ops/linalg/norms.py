@@ -136,7 +136,7 @@ def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
         powers = where(is_number, abs(scaled), 1.0) ** float(ord)
         total = sum(where(is_number, powers, 0.0 if ord > 0 else np.inf), axes, True)
     is_zero = equal(total, 0.0)  # a NaN is not, and makes the gradient NaN
-    root = where(is_zero, total, where(is_zero, 1.0, total) ** (1.0 / ord))
+    root = where(is_zero, 0.0, where(is_zero, 1.0, total) ** (1.0 / ord))
     return (root * scale).reshape(reduced_shape(x.shape, axes, keepdims))
 
 
