@@ -134,3 +134,19 @@ def test_a_softmax_without_its_axis_says_which_to_give(name):
     with pytest.raises(TypeError, match=rf"^{function} takes the axis .* dim=-1, the last"):
         getattr(nn.functional, function)(np.ones((2, 2)))
     assert repr(getattr(nn, name)(dim=1)) == f"{name}(dim=1)"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda name: nn.init.calculate_gain(name),
+        lambda name: nn.TransformerEncoderLayer(4, 2, activation=name),
+        lambda name: nn.EmbeddingBag(3, 2, mode=name),
+        lambda name: nn.utils.rnn.pad_sequence([cr.ones(2)], padding_side=name),
+        lambda name: nn.RandomAffine(0, interpolation=name),
+    ],
+)
+def test_the_names_that_an_argument_may_have_are_listed(call):
+    for name in ("fast", ["fast"], None):
+        with pytest.raises(ValueError, match=r"is (one of |')\w+.*; got|is '.*' or '.*', got"):
+            call(name)

@@ -65,10 +65,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
-    if nonlinearity not in _GAINS:
-        known = ", ".join([*_GAINS, "leaky_relu"])
-        raise ValueError(f"no gain is known for {nonlinearity!r}; known are {known}")
-    return _GAINS[nonlinearity]
+    return _GAINS[checks.one_of("nonlinearity", nonlinearity, (*_GAINS, "leaky_relu"))]
 
 
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:

@@ -76,9 +76,7 @@ class RandomAffine(Augmentation):
             four = isinstance(shear, (list, tuple)) and len(shear) == 4
             parts = (shear[:2], shear[2:]) if four else (shear, (0.0, 0.0))  # type: ignore[index]
             self.shear = (*_angles("shear", parts[0]), *_angles("shear", parts[1]))
-        if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(f"interpolation is 'nearest' or 'bilinear', got {interpolation!r}")
-        self.interpolation = interpolation
+        self.interpolation = checks.one_of("interpolation", interpolation, ("nearest", "bilinear"))
         self.fill = checks.number("fill", fill)
 
     def augmented(self, x: Tensor) -> Tensor:

@@ -287,11 +287,9 @@ class EmbeddingBag(_Table):
         _freeze: bool = False,
     ) -> None:
         super().__init__()
-        if mode not in ("sum", "mean", "max"):
-            raise ValueError(f"mode is 'sum', 'mean' or 'max', got {mode!r:.80}")
+        self.mode = checks.one_of("mode", mode, ("sum", "mean", "max"))
         if scale_grad_by_freq and mode == "max":
             raise ValueError("scale_grad_by_freq is for sums and means, not for mode='max'")
-        self.mode = mode
         self.include_last_offset = checks.flag("include_last_offset", include_last_offset)
         self._begin(
             num_embeddings,

@@ -28,7 +28,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def checked_activation(activation: Activation) -> Activation:
     """An activation; those that have a name by their name."""
     is_function = callable(activation) and not isinstance(activation, type)
-    if not is_function and activation not in _ACTIVATIONS:
+    if not is_function and not (isinstance(activation, str) and activation in _ACTIVATIONS):
         raise ValueError(
             f"activation is one of {', '.join(_ACTIVATIONS)}, a function or a module; got "
             f"{checks.described(activation)}"

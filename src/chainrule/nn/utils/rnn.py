@@ -75,8 +75,7 @@ def pad_sequence(
         tensor([[1, 2],
                 [3, 0]])
     """
-    if padding_side not in ("right", "left"):
-        raise ValueError(f"padding_side is 'right' or 'left', got {padding_side!r}")
+    checks.one_of("padding_side", padding_side, ("right", "left"))
     tensors = [as_tensor(s) for s in sequences]
     if not tensors or any(t.shape[1:] != tensors[0].shape[1:] or not t.ndim for t in tensors):
         shapes = [t.shape for t in tensors]
