@@ -317,7 +317,7 @@ def test_what_workers_can_not_get_is_refused():
 
     for given in ({"dataset": Local()}, {"dataset": Numbers(), "collate_fn": lambda rows: rows}):
         loader = DataLoader(**given, num_workers=1, multiprocessing_context="spawn")
-        with pytest.raises(TypeError, match=r"by pickle: .*Local|lambda.* at the top of a module"):
+        with pytest.raises(TypeError, match=r"pickle: .*(Local|lambda).* at the top of a module"):
             list(loader)
 
 
