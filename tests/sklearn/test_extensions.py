@@ -446,7 +446,7 @@ def test_rows_of_few_numbers_stay_sparse(monkeypatch):
 
 
 def test_sparse_rows_become_dense_a_few_at_a_time(monkeypatch):
-    monkeypatch.setattr("chainrule.sklearn.batches._DENSE_BYTES", 5 * X[0].nbytes)
+    monkeypatch.setattr("chainrule.sklearn.sparse_rows.MOST_BYTES", 5 * X[0].nbytes)
     estimator = classifier(residual=True).fit(X, TWO)
     sizes, toarray = [], csr_matrix.toarray
     monkeypatch.setattr(csr_matrix, "toarray", lambda x: sizes.append(x.shape[0]) or toarray(x))

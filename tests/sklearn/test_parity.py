@@ -182,7 +182,7 @@ def test_scores_and_rows_of_a_training_that_diverges():
 @pytest.mark.parametrize("dense_bytes", [1 << 28, 0], ids=["as a whole", "by batches"])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_sparse_rows(form, dense_bytes, solver, monkeypatch):
-    monkeypatch.setattr("chainrule.sklearn.batches._DENSE_BYTES", dense_bytes)
+    monkeypatch.setattr("chainrule.sklearn.sparse_rows.MOST_BYTES", dense_bytes)
     rows = np.where(X > 0.5, X, 0.0)
     parameters = {"solver": solver, "max_iter": 3, "sample_weight": WEIGHTS}
     theirs, mine = pair("MLPClassifier", THREE, form(rows), **parameters)

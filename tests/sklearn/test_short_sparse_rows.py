@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -65,6 +66,29 @@ def test_weights_of_rows_in_other_forms_and_float32(form, stays_sparse):
         estimator = room.MLPClassifier((9,), max_iter=5, random_state=0)
         found.append(estimator.fit(rows, LABELS, sample_weight=WEIGHTS))
     assert_same(*found, rtol=1e-4)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_by_batches(solver, stays_sparse, monkeypatch):
+    monkeypatch.setattr("chainrule.sklearn.sparse_rows.MOST_BYTES", 0)
+    assert_same(*pair("MLPClassifier", LABELS, solver=solver))
+
+
+def test_memory_is_not_that_of_the_longest_row_times_all():
+    rows, longest = 100_000, 256
+    counts = np.ones(rows, int)
+    counts[5] = longest
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    columns = np.arange(ends[-1]) % 8000
+    x = sparse.csr_matrix((np.ones(ends[-1]), columns, ends), shape=(rows, 8000))
+    estimator = ours.MLPRegressor(hidden_layer_sizes=(1,), max_iter=1, batch_size=1000)
+    tracemalloc.start()
+    try:
+        estimator.fit(x, np.zeros(rows))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < rows * longest * x.dtype.itemsize / 2
 
 
 def test_early_stopping(stays_sparse):
@@ -140,7 +164,7 @@ def test_what_scikit_learn_lacks(parameters):
 
 @pytest.mark.parametrize("bytes", [0, 1 << 28], ids=["by batches", "as a whole"])
 def test_one_long_row_and_shortcuts_are_dense(bytes, monkeypatch):
-    monkeypatch.setattr("chainrule.sklearn.batches._DENSE_BYTES", bytes)
+    monkeypatch.setattr("chainrule.sklearn.sparse_rows.MOST_BYTES", bytes)
     rows = X.tolil()
     rows[7] = 1.0
     for given, parameters in ((rows.tocsr(), {}), (X, {"residual": True})):

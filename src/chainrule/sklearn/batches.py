@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from chainrule import nn
 from chainrule.data import Minibatches
 from chainrule.data.batches import IndexedBatches
 from chainrule.graph.tensor import Array
-from chainrule.sklearn.sparse_rows import has_short_rows
-
-_DENSE_BYTES = 1 << 28
-"""A sparse matrix that takes at most this when dense is made dense as a whole: that is faster."""
+from chainrule.sklearn import sparse_rows
+from chainrule.sklearn.sparse_rows import as_taken_by, form_of_parts, has_short_rows
 
 
 def as_rows(x: Any, *, keeps_short: bool = False) -> Any:
@@ -24,10 +23,11 @@ def as_rows(x: Any, *, keeps_short: bool = False) -> Any:
     """
     if not sparse.issparse(x):
         return np.ascontiguousarray(x)
-    is_large = x.shape[0] * x.shape[1] * x.dtype.itemsize > _DENSE_BYTES
-    if is_large or (keeps_short and has_short_rows(x)):
-        return x.tocsr()
-    return x.toarray(order="C")
+    rows = x.tocsr()
+    is_large = rows.shape[0] * rows.shape[1] * rows.dtype.itemsize > sparse_rows.MOST_BYTES
+    if is_large or (keeps_short and has_short_rows(rows)):
+        return rows
+    return rows.toarray(order="C")
 
 
 def dense_parts(rows: Any, most: int) -> Iterator[Array]:
@@ -35,7 +35,7 @@ def dense_parts(rows: Any, most: int) -> Iterator[Array]:
 
     Of wide matrices there are fewer rows in each, so that it takes at most 2^28 bytes.
     """
-    while most > 1 and most * rows.shape[1] * rows.dtype.itemsize > _DENSE_BYTES:
+    while most > 1 and most * rows.shape[1] * rows.dtype.itemsize > sparse_rows.MOST_BYTES:
         most //= 2
     for start in range(0, rows.shape[0], most):
         yield rows[start : start + most].toarray()
@@ -70,12 +70,19 @@ class DenseBatches(Minibatches):
 
 
 class SparseBatches:
-    """The same of the rows of a CSR matrix: each batch is made dense when it comes."""
+    """The same of the rows of a CSR matrix: `form` gives those of each batch when it comes."""
 
     def __init__(
-        self, x: Any, y: Array, weights: Array | None, size: int, order: Callable[[], Array]
+        self,
+        x: Any,
+        y: Array,
+        weights: Array | None,
+        size: int,
+        order: Callable[[], Array],
+        form: Callable[[Any], Any],
     ) -> None:
         self._x = x
+        self._form = form
         self._others = (y,) if weights is None else (y, weights)
         self._size = size
         self._order = order
@@ -83,19 +90,26 @@ class SparseBatches:
     def __len__(self) -> int:
         return -(-self._x.shape[0] // self._size)
 
-    def __iter__(self) -> Iterator[tuple[Array, ...]]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         order = self._order()
         for start in range(0, len(order), self._size):
             rows = order[start : start + self._size]
-            yield (self._x[rows].toarray(), *[array[rows] for array in self._others])
+            yield (self._form(self._x[rows]), *[array[rows] for array in self._others])
 
 
 def make_batches(
-    x: Any, y: Array, weights: Array | None, size: int, order: Callable[[], Array]
+    model: nn.Module,
+    x: Any,
+    y: Array,
+    weights: Array | None,
+    size: int,
+    order: Callable[[], Array],
 ) -> DenseBatches | SparseBatches:
-    """Minibatches of a matrix, dense or sparse."""
-    kind = SparseBatches if sparse.issparse(x) else DenseBatches
-    return kind(x, y, weights, size, order)
+    """Minibatches of a matrix, dense or sparse, as a model takes them."""
+    taken = as_taken_by(model, x)
+    if sparse.issparse(taken):
+        return SparseBatches(x, y, weights, size, order, form_of_parts(model, x))
+    return DenseBatches(taken, y, weights, size, order)
 
 
 def orders(rows: int, shuffle: bool, random_state: np.random.RandomState) -> Callable[[], Array]:

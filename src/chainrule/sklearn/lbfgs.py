@@ -16,7 +16,7 @@ from chainrule.graph.backprop import backprop
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Module
 from chainrule.sklearn.objective import Objective
-from chainrule.sklearn.sparse_rows import as_taken_by
+from chainrule.sklearn.sparse_rows import as_taken_by, form_of_parts
 
 _ROWS = 512
 """Rows of which loss and gradient are computed at a time: what that needs stays in the cache."""
@@ -42,8 +42,8 @@ class FullObjective:
             raise ValueError(f"training {fault}")
         self._model = model
         self._objective = objective
-        x = as_taken_by(model, x)
-        self._inputs = x if isinstance(x, tuple) else (x,)
+        self._x = as_taken_by(model, x)
+        self._form = form_of_parts(model, x) if sparse.issparse(self._x) else None
         self._others = (y,) if weights is None else (y, weights)
         self._rows = len(y)
         self._total = float(self._rows if weights is None else weights.sum())
@@ -75,25 +75,31 @@ class FullObjective:
         """Arrays, and the number of the step for them: full batches at first, then the rest."""
         size = self._sizes[0]
         full = self._rows - self._rows % size
-        is_sparse = sparse.issparse(self._inputs[0])
-        ends = range(size, full + 1, size) if is_sparse else [full]
+        ends = [full] if self._form is None else range(size, full + 1, size)
         start = 0
         for end in [*ends, *([self._rows] if full < self._rows else [])]:
-            inputs = [x[start:end].toarray() if is_sparse else x[start:end] for x in self._inputs]
-            yield [*inputs, *[a[start:end] for a in self._others]], int(start == full)
+            others = [a[start:end] for a in self._others]
+            yield [*self._inputs(start, end), *others], int(start == full)
             start = end
+
+    def _inputs(self, start: int, end: int) -> list[Array]:
+        """What the model takes of the rows from one to another."""
+        if self._form is None:
+            return [a[start:end] for a in (self._x if isinstance(self._x, tuple) else (self._x,))]
+        found = self._form(self._x[start:end])
+        return list(found) if isinstance(found, tuple) else [found]
 
     def _captured(self, rows: int) -> CapturedGraph:
         dtype = self._parameters[0].dtype
+        inputs = self._inputs(0, 1)
         given = [
             placeholder((rows, *a.shape[1:]), dtype if a.dtype.kind == "f" else a.dtype)
-            for a in (*self._inputs, *self._others)
+            for a in (*inputs, *self._others)
         ]
-        count = len(self._inputs)
 
         def compute(*tensors: Tensor) -> tuple[Tensor, list[Tensor]]:
-            output = self._model(*tensors[:count])
-            y, *weights = tensors[count:]
+            output = self._model(*tensors[: len(inputs)])
+            y, *weights = tensors[len(inputs) :]
             named = {"sample_weight": weights[0]} if weights else {}
             loss = self._objective.loss(output, y, **named) * (rows / self._total)
             table = backprop(loss, self._parameters)

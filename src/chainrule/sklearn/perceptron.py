@@ -30,7 +30,6 @@ from chainrule.sklearn.outputs import Outputs, predicting_backend, trained_backe
 from chainrule.sklearn.predictions import PerceptronPredictions
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.sklearn.solvers import SOLVERS, make_optimizer
-from chainrule.sklearn.sparse_rows import as_taken_by
 from chainrule.sklearn.training import (
     StoppingRule,
     Validation,
@@ -341,8 +340,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         while self.normalization == "batch" and size > 1 and rows % size == 1:
             size += 1  # one row has no variance
         order = orders(rows, self.shuffle, self._random_state)
-        inputs = as_taken_by(model, X)
-        batches = make_batches(inputs, self._targets(y, X.dtype), weights, size, order)
+        batches = make_batches(model, X, self._targets(y, X.dtype), weights, size, order)
         self.n_iter_ = 0
         rule = StoppingRule(self, rows, validation, once=incremental)
         epochs = 1 if incremental else int(self.max_iter)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,13 @@ _BYTES = 240
 _ENTRIES = 16
 """Rows are given a multiple of so many entries, so that data of about one kind share plans."""
 
+MOST_BYTES = 1 << 28
+"""Sparse rows that take at most this as a network takes them become so as a whole: faster."""
+
 
 def has_short_rows(x: Any) -> bool:
-    """Whether a matrix is sparse, and no row holds more numbers than a sparse product is for."""
-    if not sparse.issparse(x):
-        return False
-    return _BYTES * _most_entries(x.tocsr()) <= x.shape[1] * x.dtype.itemsize
+    """Whether rows are a CSR matrix, and none holds more numbers than a sparse product is for."""
+    return sparse.issparse(x) and _BYTES * _most_entries(x) <= x.shape[1] * x.dtype.itemsize
 
 
 def _most_entries(x: Any) -> int:
@@ -30,13 +33,17 @@ def _most_entries(x: Any) -> int:
     return int(np.diff(x.indptr).max(initial=0))
 
 
-def entries(x: Any) -> tuple[Array, Array]:
-    """The columns and values of a CSR matrix, each of shape (rows, entries of the longest row).
+def _width(x: Any) -> int:
+    """How many entries the rows of a CSR matrix are given."""
+    return -(-max(_most_entries(x), 1) // _ENTRIES) * _ENTRIES
 
-    Shorter rows are filled up with zeros in column 0.
+
+def entries(x: Any, width: int) -> tuple[Array, Array]:
+    """The columns and values of a CSR matrix, each of shape (rows, width).
+
+    Rows of fewer numbers are filled up with zeros in column 0.
     """
-    most = -(-max(_most_entries(x), 1) // _ENTRIES) * _ENTRIES
-    is_held = np.arange(most) < np.diff(x.indptr)[:, None]
+    is_held = np.arange(width) < np.diff(x.indptr)[:, None]
     columns, values = np.zeros(is_held.shape, np.int32), np.zeros(is_held.shape, x.dtype)
     columns[is_held], values[is_held] = x.indices, x.data
     return columns, values
@@ -68,5 +75,16 @@ class OnEntries(nn.Module):
 
 
 def as_taken_by(model: nn.Module, x: Any) -> Any:
-    """Rows as a model takes them."""
-    return entries(x) if isinstance(model, OnEntries) else x
+    """Rows as a model takes them; a CSR matrix where they are many, for `form_of_parts`."""
+    if not isinstance(model, OnEntries):
+        return x
+    width = _width(x)
+    is_large = x.shape[0] * width * (4 + x.dtype.itemsize) > MOST_BYTES
+    return x if is_large else entries(x, width)
+
+
+def form_of_parts(model: nn.Module, x: Any) -> Callable[[Any], Any]:
+    """A function that gives some rows of a CSR matrix x as a model takes them, in one width."""
+    if isinstance(model, OnEntries):
+        return partial(entries, width=_width(x))
+    return lambda rows: rows.toarray()
