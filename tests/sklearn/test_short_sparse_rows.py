@@ -143,6 +143,21 @@ def test_columns_in_any_order_and_more_than_once():
     assert_same(*found)
 
 
+@pytest.mark.parametrize("columns", [3, 200])
+def test_entries_that_add_up_to_a_missing_number(columns):
+    values, places = [1.0, np.nan, 2.0, 3.0, 5.0], [0, 0, 1, 1, 0]
+    rows = sparse.csr_matrix((values, places, [0, 2, 4, 5]), shape=(3, columns))
+    found = []
+    for given in (rows.toarray(), rows):
+        estimator = ours.MLPRegressor(
+            hidden_layer_sizes=(4,), max_iter=5, random_state=0, allow_nan=True
+        )
+        found.append(estimator.fit(given, [1.0, 2.0, 3.0]))
+    assert_same(*found)
+    np.testing.assert_allclose(found[1].predict(rows), found[1].predict(rows.toarray()))
+    np.testing.assert_array_equal(rows.data, values)
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -30,6 +30,7 @@ from chainrule.sklearn.outputs import Outputs, predicting_backend, trained_backe
 from chainrule.sklearn.predictions import PerceptronPredictions
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.sklearn.solvers import SOLVERS, make_optimizer
+from chainrule.sklearn.sparse_rows import with_distinct_entries
 from chainrule.sklearn.training import (
     StoppingRule,
     Validation,
@@ -474,6 +475,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         """Rows without missing values: means in their places, and columns that say where."""
         if not self.allow_nan:
             return X
+        X = with_distinct_entries(X)
         if reset or not hasattr(self, "imputer_"):
             self.imputer_ = SimpleImputer(add_indicator=True, keep_empty_features=True).fit(X)
         return as_rows(self.imputer_.transform(X))

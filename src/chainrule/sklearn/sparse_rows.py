@@ -49,6 +49,15 @@ def entries(x: Any, width: int) -> tuple[Array, Array]:
     return columns, values
 
 
+def with_distinct_entries(x: Any) -> Any:
+    """A matrix with one number in each place; of a sparse one those given for it are added up."""
+    if not sparse.issparse(x) or x.has_canonical_format:
+        return x
+    x = x.copy()
+    x.sum_duplicates()
+    return x
+
+
 def begins_linearly(model: Any) -> bool:
     """Whether the first layer of a Sequential is a Linear, and neither has hooks."""
     return type(model[0]) is nn.Linear and model[0]._hooks is None and model._hooks is None
