@@ -7,6 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
+import chainrule as cr
+
 pytest.importorskip("sklearn", "1.7")  # its networks take no weights of rows before
 networks = pytest.importorskip("sklearn.neural_network")
 sparse = pytest.importorskip("scipy.sparse")
@@ -126,6 +128,32 @@ def test_a_warm_start_and_copies(stays_sparse):
     fitted = found[1]
     expected = fitted.predict_proba(X)
     np.testing.assert_array_equal(copy.deepcopy(fitted).predict_proba(X), expected)
+
+
+def test_a_callback_finds_the_network(stays_sparse):
+    found = []
+
+    class Looks(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            outputs = trainer.model(DENSE[:3]).numpy()
+            np.testing.assert_allclose(trainer.predict(DENSE[:3]), outputs)
+            found.append((outputs, trainer.model[0].weight.numpy().T))
+
+    estimator = ours.MLPClassifier((9, 7), max_iter=2, random_state=0, callbacks=[Looks()])
+    estimator.fit(X, LABELS)
+    outputs, weight = found[-1]
+    np.testing.assert_array_equal(weight, estimator.coefs_[0])
+    shares = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(estimator.predict_proba(X[:3]), shares)
+
+
+def test_layers_that_a_user_puts_in_are_trained():
+    found = []
+    for rows in (DENSE, X):
+        estimator = ours.MLPClassifier((9, 7), max_iter=3, random_state=0, warm_start=True)
+        estimator.fit(rows, LABELS).network_[1] = cr.nn.Tanh()
+        found.append(estimator.fit(rows, LABELS))
+    assert_same(*found)
 
 
 def test_columns_in_any_order_and_more_than_once():

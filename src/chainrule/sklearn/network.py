@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -174,15 +174,15 @@ class Network:
         if output is not None:
             last = part(hidden, output, make=partial(make_activation, output, dtype))
         self.model = nn.Sequential(*modules, *([] if last is None else [last]))
-
-    @cached_property
-    def _on_entries(self) -> OnEntries:
-        return OnEntries(self.model)
+        self._on_entries = OnEntries()
 
     def form_for(self, x: Any) -> nn.Module:
         """The model as it is trained on rows: if they are short, by their entries."""
-        fits = has_short_rows(x) and begins_linearly(self.model)
-        return self._on_entries if fits else self.model
+        if not (has_short_rows(x) and begins_linearly(self.model)):
+            return self.model
+        if [*self._on_entries] != [*self.model]:
+            self._on_entries = OnEntries(*self.model)
+        return self._on_entries
 
     def initialize(self, random_state: np.random.RandomState, dtype: DTypeLike) -> None:
         """Draw all weights and biases: uniform in +-sqrt(6 / (fan in + fan out)).

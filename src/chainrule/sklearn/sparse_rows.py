@@ -63,21 +63,15 @@ def begins_linearly(model: Any) -> bool:
     return type(model[0]) is nn.Linear and model[0]._hooks is None and model._hooks is None
 
 
-class OnEntries(nn.Module):
-    """A Sequential that begins with a Linear, on rows that are given by their entries.
+class OnEntries(nn.Sequential):
+    """A Sequential that begins with a Linear, and takes rows by their entries, too."""
 
-    Args:
-        model: the Sequential, whose layers and parameters it shares.
-    """
-
-    def __init__(self, model: nn.Sequential) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, columns: Tensor, values: Tensor) -> Tensor:
-        """The outputs for `entries`."""
-        first, *others = self.model
-        hidden = sparse_matmul.apply(columns, values, first.weight) + first.bias
+    def forward(self, input: Tensor, values: Tensor | None = None) -> Tensor:
+        """The outputs for rows; with `values` for `entries`, whose columns the input holds."""
+        if values is None:
+            return super().forward(input)
+        first, *others = self
+        hidden = sparse_matmul.apply(input, values, first.weight) + first.bias
         for layer in others:
             hidden = layer(hidden)
         return hidden
