@@ -378,6 +378,13 @@ class TestBackward:
         with pytest.raises(TypeError, match="grad_output"):
             y.backward(cr.ones(2), gradient=cr.ones(2))
 
+    def test_a_loss_without_derivative_leaves_a_gradient_its_graph(self):
+        x = cr.Parameter([2.0, 3.0])
+        (x**3.0).sum().backward(create_graph=True)
+        cr.floor(x).sum().backward()
+        (second,) = cr.grad(x.grad.sum(), [x])
+        assert second.tolist() == [12.0, 18.0]
+
     def test_create_graph(self):
         x = leaf([1.0, 2.0])
         (x**3).sum().backward(create_graph=True)

@@ -101,7 +101,7 @@ CASES = {
     ),
     "weight norm": (
         Net(called(cr.tanh), weight_norm(nn.Linear(2, 3))), ["Linear Tanh", "Linear"],
-        [FIRST, "W1 = fc.weight_v * %20", "dL/dW1 = delta1 a0^T", DELTA],
+        [FIRST, "W1 = fc.weight_v * %19", "dL/dW1 = delta1 a0^T", DELTA],
     ),
     "spectral norm": (
         Net(called(cr.tanh), spectral_norm(nn.Linear(2, 3))), ["Linear Tanh", "Linear"],

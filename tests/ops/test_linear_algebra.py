@@ -428,3 +428,8 @@ def test_diagonals_of_stacks_are_those_of_the_last_axes(offset):
         np.testing.assert_allclose(native, value)
         check_gradient(lambda t, f=function: f(t, offset), x)
     assert cr.linalg.trace(x.astype("float32"), dtype="float64").dtype == np.float64
+
+
+def test_infinities_of_a_matrix_make_its_eigenvalues_nan_without_a_warning():
+    x = np.diag([np.inf, 1.0])
+    assert cr.linalg.eigvalsh(cr.tensor(x)).isnan().all()

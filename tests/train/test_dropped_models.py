@@ -63,6 +63,19 @@ def test_a_model_that_is_dropped_frees_its_memory_at_once(use):
         gc.enable()
 
 
+@pytest.mark.parametrize("normalise", [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_a_layer_of_a_computed_weight_frees_its_memory_at_once(normalise):
+    layer = normalise(nn.Linear(4, 3))
+    held = weakref.ref(layer.bias)
+    gc.disable()
+    try:
+        layer(np.ones((2, 4), "float32")).sum().backward()
+        del layer
+        assert held() is None
+    finally:
+        gc.enable()
+
+
 def test_gradients_do_not_keep_the_forward_pass_in_memory():
     v, w = cr.Parameter([1.0, 2.0]), cr.Parameter([5.0, 6.0])
     h = cr.exp(v)

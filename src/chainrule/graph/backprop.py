@@ -364,10 +364,10 @@ def backward(
             leaf = variable if variable.state is None else variable.state
             grad = grad_table.get(variable)
             held = sums.get(leaf, leaf.grad)
-            if grad is None:  # the derivatives of all paths are 0
-                sums[leaf] = functions["zeros_like"](variable) if held is None else held
-            else:
+            if grad is not None:
                 sums[leaf] = grad if held is None else held + grad
+            elif held is None:  # the derivatives of all paths are 0
+                sums[leaf] = functions["zeros_like"](variable)
         for leaf, total in sums.items():
             # Its origin would keep the forward pass in memory.
             is_kept = create_graph or total.value is None

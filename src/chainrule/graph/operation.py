@@ -172,13 +172,13 @@ class Operation:
         if context.capture is not None:
             return self._apply_captured(inputs, attributes)
         values = []
-        of_states = []  # which would make other nodes, were these gone
-        requires_grad = False
+        requires_grad = reads_state = False
         for tensor in inputs:
-            if tensor.__class__ is not Tensor:
-                tensor = tensor.node()
-                of_states.append(tensor)
-            value = tensor.value
+            if tensor.__class__ is Tensor:
+                value = tensor.value
+            else:
+                reads_state = True
+                value = tensor.shown()
             if value is None:
                 return self._symbolic(_as_nodes(inputs), attributes, context)
             values.append(value)
@@ -199,7 +199,7 @@ class Operation:
         if requires_grad and self.rules and context.grad_enabled and value.dtype.kind == "f":
             node.requires_grad = True
             node.operation = self
-            node.inputs = _as_nodes(inputs) if of_states else inputs
+            node.inputs = _as_nodes(inputs) if reads_state else inputs
         else:  # no graph is kept
             node.requires_grad = False
             node.operation = None

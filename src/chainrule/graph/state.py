@@ -30,6 +30,11 @@ _KINDS = "buif"  # each takes the values of those before it
 
 _renewing = forks.lock()
 
+
+def _no_node() -> None:
+    """In place of a weak reference to a node."""
+
+
 UNKEPT_GRADIENT = Tensor(None, shape=(), dtype=np.dtype(np.float32))
 """Stands in `.grad` for a gradient that a compiled function computed and did not keep."""
 
@@ -122,27 +127,28 @@ class State(Tensor):
         capture = local.context.capture
         if capture is not None:
             return capture.read(self)
-        shown = self._node
-        if shown is not None:
-            value, reference = shown
-            node = reference()
-            if node is None or node.requires_grad != self.requires_grad:
-                with _renewing:  # threads that need it at once get the same
-                    node = shown[1]()
-                    if node is None or node.requires_grad != self.requires_grad:
-                        node = Tensor(value, self.requires_grad, self.name)
-                        node.state = self
-                        shown[1] = weakref.ref(node)
-            return node
+        shown = self._node or self._read()
+        node = shown[1]()
+        if node is None or node.requires_grad != self.requires_grad:
+            with _renewing:  # threads that need it at once get the same
+                node = shown[1]()
+                if node is None or node.requires_grad != self.requires_grad:
+                    node = Tensor(shown[0], self.requires_grad, self.name)
+                    node.state = self
+                    shown[1] = weakref.ref(node)
+        return node
+
+    def shown(self) -> Array | None:
+        return (self._node or self._read())[0]
+
+    def _read(self) -> list[Any]:
+        """The value now, which nodes show from now on; there is no node yet."""
         guard = self.guard
         with nullcontext() if guard is None else guard.shared:
-            value = self._unchanging()
-            node = Tensor(value, self.requires_grad, self.name)
-            node.state = self
-            self._node = [value, weakref.ref(node)]
-        if guard is None and self.value is not value:
+            shown = self._node = [self._unchanging(), _no_node]
+        if guard is None and self.value is not shown[0]:
             self._node = None  # another thread has replaced the array meanwhile
-        return node
+        return shown
 
     def _unchanging(self) -> Array:
         """The array that the State holds, or a copy where a native plan may write into it."""

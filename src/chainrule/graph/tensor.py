@@ -182,6 +182,10 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
         """The node that represents this Tensor in a graph: itself, if it is not a `State`."""
         return self
 
+    def shown(self) -> Array | None:
+        """The value of `node()`, without a node where none is needed."""
+        return self.node().value
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a 0-d Tensor has no length; use item() for its value")

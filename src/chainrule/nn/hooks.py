@@ -47,17 +47,22 @@ class RemovableHandle:
 
     def remove(self) -> None:
         """Take the hook away; once more does nothing."""
-        hooks = self._module._hooks
-        if hooks is not None:
-            rest = tuple(hook for hook in getattr(hooks, self._kind) if hook.number != self.id)
-            changed = hooks._replace(**{self._kind: rest})
-            self._module._hooks = changed if any(changed) else None
+        remove_hook(self._module, self._kind, self.id)
 
     def __enter__(self) -> RemovableHandle:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.remove()
+
+
+def remove_hook(module: Hooked, kind: str, number: int) -> None:
+    """Take the hook of this number away, if it is there."""
+    hooks = module._hooks
+    if hooks is not None:
+        rest = tuple(hook for hook in getattr(hooks, kind) if hook.number != number)
+        changed = hooks._replace(**{kind: rest})
+        module._hooks = changed if any(changed) else None
 
 
 class Registered(NamedTuple):

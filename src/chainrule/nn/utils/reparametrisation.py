@@ -9,7 +9,7 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.nn.distances import normalize
-from chainrule.nn.hooks import RemovableHandle
+from chainrule.nn.hooks import remove_hook
 from chainrule.nn.module import Module
 from chainrule.ops.linalg import vector_norm
 from chainrule.ops.random import current_generator
@@ -93,7 +93,7 @@ class _SpectralNorm:
         self.iterations = iterations
         self.eps = eps
         self.dim = dim
-        self.handle: RemovableHandle | None = None
+        self.hook = -1  # the number of `improve`: its handle would hold the module
 
     def matrix(self, W: Tensor) -> Tensor:
         order = (self.dim, *(a for a in range(W.ndim) if a != self.dim))
@@ -174,7 +174,7 @@ def spectral_norm(
         module.register_buffer(name + end, vector)
     rule.iterate(module, _FIRST_ITERATIONS)
     module._compute(name, rule)
-    rule.handle = module.register_forward_pre_hook(rule.improve)
+    rule.hook = module.register_forward_pre_hook(rule.improve).id
     return module
 
 
@@ -185,8 +185,8 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
         ValueError: if the module has no such weight.
     """
     rule = _restore(module, name, _SpectralNorm, "spectral_norm", ("_orig", "_u", "_v"))
-    assert isinstance(rule, _SpectralNorm) and rule.handle is not None
-    rule.handle.remove()
+    assert isinstance(rule, _SpectralNorm)
+    remove_hook(module, "forward_pre", rule.hook)
     return module
 
 
