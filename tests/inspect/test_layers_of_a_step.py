@@ -82,7 +82,7 @@ CASES = {
     "module of another kind": (through(Noise()), ["Linear", "Noise", "Linear"], [FIRST]),
     "z taken twice": (
         Net(lambda net, z: net.out(z * net.act(z))), ["Linear", "Sigmoid", "Linear"],
-        ["delta1 = dL/dsigmoid1 dsigmoid1/dz1 + dL/d%10 d%10/dz1"],
+        ["delta1 = dL/dsigmoid1 dsigmoid1/dz1 + dL/d%n d%n/dz1"],
     ),
     "z in the output": (
         Net(lambda net, z: net.out(net.act(z)) + z.sum()), ["Linear", "Sigmoid", "Linear"], [FIRST],
@@ -91,7 +91,7 @@ CASES = {
         Net(lambda net, z: net.out(functional.gelu(z)) + z.sum()), ["Linear", "Linear"], [FIRST],
     ),
     "scaled": (
-        Net(called(cr.tanh), Scaled(2, 3)), ["Scaled", "Linear"], ["scaled1 = %8 * 0.5"],
+        Net(called(cr.tanh), Scaled(2, 3)), ["Scaled", "Linear"], ["scaled1 = %n * 0.5"],
     ),
     "doubled": (Net(called(cr.tanh), Doubled(2, 3)), ["Doubled", "Linear"], []),
     "low rank": (Net(called(cr.tanh), LowRank(2, 3)), ["LowRank", "Linear"], []),
@@ -101,11 +101,11 @@ CASES = {
     ),
     "weight norm": (
         Net(called(cr.tanh), weight_norm(nn.Linear(2, 3))), ["Linear Tanh", "Linear"],
-        [FIRST, "W1 = fc.weight_v * %19", "dL/dW1 = delta1 a0^T", DELTA],
+        [FIRST, "W1 = fc.weight_v * %n", "dL/dW1 = delta1 a0^T", DELTA],
     ),
     "spectral norm": (
         Net(called(cr.tanh), spectral_norm(nn.Linear(2, 3))), ["Linear Tanh", "Linear"],
-        [FIRST, "W1 = fc.weight_orig / %13", DELTA],
+        [FIRST, "W1 = fc.weight_orig / %n", DELTA],
     ),
     "kernels": (
         nn.Sequential(nn.Unflatten(1, (1, 1, 2)), nn.ConvTranspose2d(1, 1, 2), nn.ReLU(),
@@ -141,6 +141,7 @@ def test_formulas_hold_for_the_numbers(case):
     found = [" ".join(filter(None, (n["kind"], n["activation"]))) for n in trace["layers"]]
     assert found == kinds
     said = {n[key]["text"] for n in trace["nodes"] for key in KEYS if n[key] is not None}
+    said = {re.sub("%[0-9]+", "%n", text) for text in said}
     for formula in formulas:
         assert any(text == formula or text.startswith(f"{formula} = ") for text in said)
     check_layers(trace)
