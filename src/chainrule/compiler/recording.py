@@ -39,7 +39,7 @@ class Argument(State):
 
     def __init__(self, spec: Tensor, name: str, *, requires_grad: bool = False) -> None:
         Tensor.__init__(self, None, requires_grad, name, shape=spec.shape, dtype=spec.dtype)
-        self._grad = self._node = self.guard = None
+        self._grad = self._shown = self.guard = None
         self._is_view = False
 
     def assign(self, tensor: Any) -> None:

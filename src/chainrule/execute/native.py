@@ -428,7 +428,7 @@ class NativeStep:
                 return self._core.step(get_num_threads())
             finally:
                 for state in self._changed:
-                    state._node = None  # it shows its place in the block already
+                    state._shown = None  # it shows its place in the block already
 
     def _split(self, flat: Array) -> list[Array]:
         return [flat[part].reshape(shape) for part, shape in self._totals]

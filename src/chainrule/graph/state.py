@@ -31,8 +31,18 @@ _KINDS = "buif"  # each takes the values of those before it
 _renewing = forks.lock()
 
 
+class _Shown:
+    """What the nodes of a State show, and a weak reference to the present node."""
+
+    __slots__ = ("node", "value")
+
+    def __init__(self, value: Array) -> None:
+        self.value = value
+        self.node: Callable[[], Tensor | None] = _no_node
+
+
 def _no_node() -> None:
-    """In place of a weak reference to a node."""
+    """In place of a weak reference: there is no node yet."""
 
 
 UNKEPT_GRADIENT = Tensor(None, shape=(), dtype=np.dtype(np.float32))
@@ -52,10 +62,10 @@ class State(Tensor):
             is such a step.
     """
 
-    __slots__ = ("_is_view", "_node", "guard")
+    __slots__ = ("_is_view", "_shown", "guard")
     is_state = True
     guard: Guard | None
-    _node: list[Any] | None  # what a node shows, and the present node by a weak reference
+    _shown: _Shown | None  # None once the value was replaced, until it is read
     _is_view: bool
     _without_value = (
         "it is the state of the step. Compute with it as a Tensor instead, and copy it by copy_ or "
@@ -80,7 +90,7 @@ class State(Tensor):
             )
         super().__init__(value, requires_grad=requires_grad, name=name)
         self.guard = None
-        self._node = None
+        self._shown = None
         self._is_view = False
 
     @property
@@ -127,27 +137,27 @@ class State(Tensor):
         capture = local.context.capture
         if capture is not None:
             return capture.read(self)
-        shown = self._node or self._read()
-        node = shown[1]()
+        shown = self._shown or self._read()
+        node = shown.node()
         if node is None or node.requires_grad != self.requires_grad:
             with _renewing:  # threads that need it at once get the same
-                node = shown[1]()
+                node = shown.node()
                 if node is None or node.requires_grad != self.requires_grad:
-                    node = Tensor(shown[0], self.requires_grad, self.name)
+                    node = Tensor(shown.value, self.requires_grad, self.name)
                     node.state = self
-                    shown[1] = weakref.ref(node)
+                    shown.node = weakref.ref(node)
         return node
 
     def shown(self) -> Array | None:
-        return (self._node or self._read())[0]
+        return (self._shown or self._read()).value
 
-    def _read(self) -> list[Any]:
-        """The value now, which nodes show from now on; there is no node yet."""
+    def _read(self) -> _Shown:
+        """The value now, which nodes show from now on."""
         guard = self.guard
         with nullcontext() if guard is None else guard.shared:
-            shown = self._node = [self._unchanging(), _no_node]
-        if guard is None and self.value is not shown[0]:
-            self._node = None  # another thread has replaced the array meanwhile
+            shown = self._shown = _Shown(self._unchanging())
+        if guard is None and self.value is not shown.value:
+            self._shown = None  # another thread has replaced the array meanwhile
         return shown
 
     def _unchanging(self) -> Array:
@@ -166,7 +176,7 @@ class State(Tensor):
     def rename(self, name: str) -> None:
         """Be called `name` in what is printed from now on."""
         self.name = name
-        self._node = None
+        self._shown = None
 
     def symbolic_leaf(self) -> Tensor:
         """A new leaf that stands for this State where its value is not known yet."""
@@ -241,7 +251,7 @@ class State(Tensor):
 
     def _hold(self, value: Array) -> None:
         self.value = value
-        self._node = None
+        self._shown = None
         self._is_view = False
 
     def set_view(self, view: Array) -> None:
@@ -251,7 +261,7 @@ class State(Tensor):
         and keep their values.
         """
         self.value = view
-        self._node = None
+        self._shown = None
         self._is_view = True
 
     def check(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
