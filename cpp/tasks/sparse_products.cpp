@@ -1,6 +1,7 @@
 // Products with sparse rows.
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "tasks/building.h"
 #include "tasks/indices.h"
@@ -54,18 +55,20 @@ class SparseProductTask : public Task {
     need_scratch(entries_.scratch_bytes());
   }
 
-  // Calls several(o) for outputs o ... o + together - 1 of a chunk, and one(o) for those left.
-  // False where a column is out of range.
-  bool for_outputs(std::int32_t chunk, const Worker& worker, auto&& several, auto&& one) const {
+  // Calls work(count, o, counts) for the outputs o ... o + count - 1, until all of a chunk are
+  // done: `together` at a time, and those left one by one. False where a column is out of range.
+  bool for_outputs(std::int32_t chunk, const Worker& worker, auto&& work) const {
     auto* const counts = reinterpret_cast<std::int64_t*>(worker.scratch);
     if (!entries_.count(counts)) return false;
     auto [o, end] = share(chunk, product_.outputs, together);
-    for (; o + together <= end; o += together) several(o, counts);
-    for (; o < end; ++o) one(o, counts);
+    for (; o + together <= end; o += together) work(Count<together>{}, o, counts);
+    for (; o < end; ++o) work(Count<1>{}, o, counts);
     return true;
   }
 
-  static constexpr int together = 4;  // outputs, for each of which the entries are read once
+  template <int count>
+  using Count = std::integral_constant<int, count>;
+  static constexpr int together = 4;  // outputs, for which the entries are read once
 
   Product product_;
   Entries<T> entries_;
@@ -83,8 +86,7 @@ class SparseMatmulTask final : public SparseProductTask<T, SparseMatmul> {
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     return this->for_outputs(
-        chunk, worker, [&](auto o, auto* counts) { multiply<Base::together>(o, counts); },
-        [&](auto o, auto* counts) { multiply<1>(o, counts); });
+        chunk, worker, [&](auto count, auto o, auto* counts) { multiply<count()>(o, counts); });
   }
 
  private:
@@ -120,9 +122,8 @@ class SparseMatmulWeightGradTask final : public SparseProductTask<T, SparseMatmu
         out_(building.memory.at<T>(grad.out)) {}
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
-    return this->for_outputs(
-        chunk, worker, [&](auto o, auto* counts) { add<Base::together>(o, counts); },
-        [&](auto o, auto* counts) { add<1>(o, counts); });
+    return this->for_outputs(chunk, worker,
+                             [&](auto count, auto o, auto* counts) { add<count()>(o, counts); });
   }
 
  private:

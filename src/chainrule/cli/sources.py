@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -442,6 +441,8 @@ def column_index(path: str, names: Sequence[str], wanted: str | None) -> int:
         return names.index(wanted)
     if re.fullmatch("-?[0-9]{1,9}", wanted) and -len(names) <= int(wanted) < len(names):
         return int(wanted) % len(names)
+    from difflib import get_close_matches  # only where a name is wrong
+
     near = "".join(f" Did you mean {name!r}?" for name in get_close_matches(wanted, names, 1))
     raise ValueError(
         f"{path} has no column {wanted!r:.80}.{near} Its columns: {checks.listed(names)}. Name one "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
@@ -25,13 +27,24 @@ def index_fault(lowest: int, highest: int, rows: int) -> str | None:
     )
 
 
-def _check_integers(name: str, indices: Tensor) -> None:
+def check_indices(
+    indices: Array, limit: int, fault_of: Callable[[int, int, int], str | None]
+) -> None:
+    """Raise IndexError for indices that are not below a limit, in the words of a `Limit`."""
+    if indices.size:
+        fault = fault_of(int(indices.min()), int(indices.max()), limit)
+        if fault is not None:
+            raise IndexError(fault)
+
+
+def check_integers(name: str, indices: Tensor) -> None:
+    """Raise DTypeError, with the operation's name, unless indices are integers."""
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"{name}: indices are integers, not {indices.dtype}")
 
 
 def _looked_up(table: Tensor, indices: Tensor) -> Spec:
-    _check_integers("lookup", indices)
+    check_integers("lookup", indices)
     return Spec((*indices.shape, *table.shape[1:]), table.dtype)
 
 
@@ -48,10 +61,7 @@ def _looked_up(table: Tensor, indices: Tensor) -> Spec:
 )
 def lookup(table: Array, indices: Array) -> Array:
     """table[indices]: rows by their numbers, which do not count from the end."""
-    if indices.size:
-        fault = index_fault(int(indices.min()), int(indices.max()), len(table))
-        if fault is not None:
-            raise IndexError(fault)
+    check_indices(indices, len(table), index_fault)
     return table[indices]
 
 
@@ -61,7 +71,7 @@ lookup.differentiable(
 
 
 def _first_uses_spec(indices: Tensor, rows: int) -> Spec:
-    _check_integers("first_uses", indices)
+    check_integers("first_uses", indices)
     if indices.ndim != 1:
         raise ShapeError(f"first_uses takes 1-d indices, not shape {indices.shape}")
     return Spec(indices.shape, np.dtype(np.int64))
@@ -87,7 +97,7 @@ def first_uses(indices: Array, rows: int) -> Array:
 
 
 def _put_spec(x: Tensor, indices: Tensor, values: Tensor) -> Spec:
-    _check_integers("put_rows", indices)
+    check_integers("put_rows", indices)
     if indices.ndim != 1 or values.shape != (*indices.shape, *x.shape[1:]):
         raise ShapeError(
             f"put_rows: {indices.shape} indices and values of shape {values.shape} do not fit "

@@ -7,15 +7,14 @@ import numpy as np
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Limit, Spec, operation
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.ops.rows import lookup
+from chainrule.ops.rows import check_indices, check_integers, lookup
 from chainrule.ops.samples import examples
 
 __all__: list[str] = []
 
 
 def _check_rows(name: str, indices: Tensor, values: Tensor, matrix: Tensor) -> None:
-    if indices.dtype.kind not in "iu":
-        raise DTypeError(f"{name}: the indices of columns are integers, not {indices.dtype}")
+    check_integers(name, indices)
     if values.dtype.kind != "f" or values.dtype != matrix.dtype:
         raise DTypeError(f"{name} takes floats of one dtype: {values.dtype}, {matrix.dtype}")
     if indices.ndim != 2 or values.shape != indices.shape:
@@ -33,13 +32,6 @@ def _column_fault(lowest: int, highest: int, columns: int) -> str | None:
         f"column {highest if highest >= columns else lowest} is out of range: there are {columns} "
         f"columns, 0 ... {columns - 1}"
     )
-
-
-def _check_columns(indices: Array, columns: int) -> None:
-    if indices.size:
-        fault = _column_fault(int(indices.min()), int(indices.max()), columns)
-        if fault is not None:
-            raise IndexError(fault)
 
 
 def _matmul_spec(indices: Tensor, values: Tensor, weight: Tensor) -> Spec:
@@ -66,7 +58,7 @@ def sparse_matmul(indices: Array, values: Array, weight: Array) -> Array:
     Of equal indices in a row the values add up. Shapes: indices and values (rows, entries), W
     (outputs, columns), the product (rows, outputs).
     """
-    _check_columns(indices, weight.shape[1])
+    check_indices(indices, weight.shape[1], _column_fault)
     product = np.einsum("ni,nio->no", values, weight.T[indices], dtype=np.float64)
     return product.astype(weight.dtype)
 
@@ -94,7 +86,7 @@ def _weight_grad_spec(indices: Tensor, values: Tensor, g: Tensor, columns: int) 
 )
 def sparse_matmul_weight_grad(indices: Array, values: Array, g: Array, columns: int) -> Array:
     """g^T x, the gradient of x W^T with respect to W, shape (outputs, columns)."""
-    _check_columns(indices, columns)
+    check_indices(indices, columns, _column_fault)
     sums = np.zeros((columns, g.shape[1]))
     np.add.at(sums, indices, values[..., None] * g[:, None, :].astype(np.float64))
     return sums.T.astype(g.dtype)
