@@ -29,6 +29,7 @@ CASES = [
         (1, 2, 6, 7),
     ),
     ("AvgPool2d", (2,), {"divisor_override": 3}, (2, 4, 4)),
+    ("AvgPool2d", ((4, 5),), {}, (2, 3, 8, 10)),
     ("AdaptiveAvgPool1d", (3,), {}, (2, 3, 7)),
     ("AdaptiveAvgPool2d", (1,), {}, (2, 3, 4, 5)),
     ("AdaptiveAvgPool2d", ((None, 2),), {}, (2, 3, 4, 5)),

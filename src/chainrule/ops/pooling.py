@@ -28,11 +28,13 @@ import numpy as np
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Sample, Samples, Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor
+from chainrule.ops.comparison import choose
 from chainrule.ops.windows import Lengths, Widths, bordered, inside_of, places_of, taps_of
 
 __all__: list[str] = []  # public as functions of nn.functional
 
 TAPS = np.dtype(np.int32)  # of the numbers of taps
+_MANY_TAPS = 16
 
 
 def _pooled(
@@ -125,6 +127,8 @@ _CASES = (
     ((2, 7, 5, 3), 1, (3, 3), (1, 2), ((1, 1), (1, 2)), (1, 1)),
     ((2, 3, 4), 1, (1,), (3,), ((0, 0),), (1,)),
     ((0, 2, 4, 4), 2, (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+    ((2, 3, 4, 10), 2, (4, 5), (4, 5), ((0, 0), (0, 0)), (1, 1)),
+    ((1, 8, 4, 3), 1, (4, 4), (4, 4), ((0, 0), (0, 0)), (1, 1)),
     ((1, 3, 4, 3, 2), 1, (2, 2, 2), (1, 2, 1), ((0, 0), (1, 0), (0, 0)), (1, 1, 1)),
 )
 
@@ -186,6 +190,35 @@ def _inside(
         yield np.asarray(reduce(np.logical_and.outer, along))
 
 
+def _are_large_blocks(
+    shape: Lengths,
+    axis: int,
+    kernel: Lengths,
+    stride: Lengths,
+    padding: Widths,
+    dilation: Lengths,
+) -> bool:
+    """Whether windows of many taps lie side by side, so that all taps are taken at once.
+
+    Of few taps one after another takes no longer.
+    """
+    return (
+        math.prod(kernel) >= _MANY_TAPS
+        and kernel == stride
+        and not any(map(any, padding))
+        and set(dilation) == {1}
+        and not any([shape[axis + i] % k for i, k in enumerate(kernel)])
+    )
+
+
+def _blocks(x: Array, axis: int, kernel: Lengths) -> Array:
+    """The windows of x that lie side by side, as (*kernel, *shape of the places)."""
+    end = axis + len(kernel)
+    cut = [part for n, k in zip(x.shape[axis:end], kernel, strict=True) for part in (n // k, k)]
+    parts = x.reshape(*x.shape[:axis], *cut, *x.shape[end:])
+    return np.moveaxis(parts, range(axis + 1, axis + len(cut), 2), range(len(kernel)))
+
+
 @operation(_pooled_spec, _samples("max_pool"), flops=_comparisons)
 def _max_pool(x: Array, **over: Any) -> Array:
     """The largest element of each window; -inf where a window holds none."""
@@ -206,12 +239,13 @@ def _max_pool_taps(x: Array, **over: Any) -> Array:
     is_empty = np.ones((*shape[axis:end], *inner), bool)  # of windows: no element was seen yet
     of_window = {name: over[name] for name in ("kernel", "stride", "padding", "dilation")}
     inside = _inside(x.shape[axis:end], **of_window)
-    for tap, (elements, lies) in enumerate(zip(_under(x, 0.0, **over), inside, strict=True)):
-        lies = lies.reshape(is_empty.shape)
-        is_larger = lies & (is_empty | (elements > largest) | np.isnan(elements))
-        is_empty &= ~lies
-        np.copyto(largest, elements, where=is_larger)
-        taps[is_larger] = tap
+    for tap, (elements, lies) in enumerate(zip(_under(x, -np.inf, **over), inside, strict=True)):
+        is_first = is_empty & lies.reshape(is_empty.shape)
+        elements = np.ascontiguousarray(elements)
+        is_larger = is_first | (elements > largest) | np.isnan(elements)
+        is_empty &= ~is_first
+        np.maximum(largest, elements, out=largest)
+        np.maximum(taps, is_larger * TAPS.type(tap), out=taps)  # a later tap has a higher number
     return taps
 
 
@@ -234,6 +268,9 @@ def _put_taps(g: Array, taps: Array, **over: Any) -> Array:
 def _sum_pool(x: Array, **over: Any) -> Array:
     """The sum of each window."""
     y = np.zeros(_pooled("sum_pool", x, **over), x.dtype)
+    if _are_large_blocks(x.shape, **over):
+        blocks = _blocks(x, over["axis"], over["kernel"])
+        return np.add.reduce(blocks.reshape(-1, *y.shape), axis=0, out=y)
     for elements in _under(x, 0.0, **over):
         y += elements
     return y
@@ -258,9 +295,13 @@ def _spread(
     end = axis + len(kernel)
     padded = [n + before + after for n, (before, after) in zip(spatial, padding, strict=True)]
     x = np.zeros((*g.shape[:axis], *padded, *g.shape[end:]), g.dtype)
+    if taps is None and _are_large_blocks(x.shape, axis, kernel, stride, padding, dilation):
+        blocks = _blocks(x, axis, kernel)
+        blocks += g
+        return x
     for tap, (_, window) in enumerate(taps_of(kernel, g.shape[axis:end], stride, dilation)):
         at = (slice(None),) * axis + window
-        x[at] += g if taps is None else np.where(taps == tap, g, np.zeros((), g.dtype))
+        x[at] += g if taps is None else choose(taps == tap, g, np.zeros((), g.dtype))
     return np.ascontiguousarray(x[inside_of(axis, spatial, padding)])
 
 
