@@ -65,6 +65,22 @@ def test_norm_and_clipping_apart():
     assert nn.utils.clip_grad_norm_([], 1.0).item() == 0.0
 
 
+def test_short_gradients_stay_as_they_are():
+    ours, _ = both()
+    grads = [p.grad for p in ours]
+    nn.utils.clip_grad_norm_(ours, 1e3)
+    assert all(p.grad is grad for p, grad in zip(ours, grads, strict=True))
+
+
+def test_gradients_of_two_dtypes_are_scaled_each_in_its_own():
+    ours = [cr.Parameter([3.0], "float32"), cr.Parameter([4.0], "float64")]
+    for parameter in ours:
+        parameter.grad = cr.tensor(parameter.numpy())
+    assert nn.utils.clip_grad_norm_(ours, 1.0).item() == 5.0
+    assert [p.grad.dtype for p in ours] == ["float32", "float64"]
+    assert [p.grad.item() for p in ours] == pytest.approx([0.6, 0.8], rel=1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_norm_has_the_gradients_dtype(dtype):
     ours, theirs = both(dtype=dtype)

@@ -41,7 +41,7 @@ def total_norm(tensors: Sequence[Tensor], order: float = 2.0) -> Tensor:
         tensors: floating, of any shapes.
         order: p of (sum |x|^p)^(1/p), or infinity for the largest |x|.
     """
-    wide = [x.astype(_WIDE) for x in tensors if x.size]
+    wide = [x.astype(_WIDE) for x in tensors if 0 not in x.shape]
     if not wide:
         return as_tensor(np.float64(0.0))
     if order == 2 and all(x.dtype != _WIDE for x in tensors):

@@ -36,8 +36,12 @@ def clipped_by_norm(grads: Sequence[Tensor], max_norm: float, norm: TensorLike) 
     factor = where(given < math.inf, factor, math.nan)
     # In two steps: the factor alone may be below the normal numbers of float32, and count as 0.
     first = where(factor < _SMALL, _SMALL, 1.0)
-    second = factor / first
-    return [grad * first.astype(grad.dtype) * second.astype(grad.dtype) for grad in grads]
+    scaled = [*grads]
+    for step in (first, factor / first):
+        if step.value is None or step.value != 1:
+            by_dtype = {dtype: step.astype(dtype) for dtype in {grad.dtype for grad in grads}}
+            scaled = [grad * by_dtype[grad.dtype] for grad in scaled]
+    return scaled
 
 
 def clipped_by_value(grads: Sequence[Tensor], limit: float) -> list[Tensor]:
@@ -85,7 +89,7 @@ def _wide_norm(tensors: Sequence[Tensor], norm_type: float) -> Tensor:
     if not order > 0:
         raise ValueError(f"norm_type is positive, got {norm_type}")
     with no_grad():
-        return norm_of([x.detach() for x in tensors], order)
+        return norm_of(tensors, order)
 
 
 def _check_finite(norm: Tensor, norm_type: float) -> None:
