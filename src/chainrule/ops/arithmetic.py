@@ -87,7 +87,7 @@ _divide.differentiable(lambda g, y, a, b: g / b, lambda g, y, a, b: -(g * y) / b
 @method
 def divide(a: TensorLike, b: TensorLike) -> Tensor:
     """a / b; the quotient of integers is float32."""
-    if isinstance(a, Tensor) and a.dtype.kind == "f":
+    if any([isinstance(x, Tensor) and x.dtype.kind == "f" for x in (a, b)]):
         return _divide(a, b)
     return _divide(*align_floats("divide", a, b))
 

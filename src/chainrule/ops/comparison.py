@@ -19,8 +19,8 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import (
     BOOL,
     Comparison,
-    align,
     align_floats,
+    align_two,
     binary,
     broadcast,
     elementwise,
@@ -166,7 +166,7 @@ def where(condition: TensorLike, a: TensorLike | None = None, b: TensorLike | No
         if a is not b:
             raise TypeError("where takes a condition alone, or both of a and b")
         return functions["nonzero"](condition)
-    a, b = align("where", a, b)
+    a, b = align_two("where", a, b)
     condition = as_tensor(condition)
     if condition.dtype != BOOL:
         raise DTypeError(f"where: the condition is boolean, not {condition.dtype}; compare first")

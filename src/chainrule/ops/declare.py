@@ -5,7 +5,7 @@ The operations themselves are in `arithmetic`, `comparison` and `unary`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import Parameter, Signature
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.dtypes import as_dtype
+from chainrule.dtypes import as_dtype, to_array
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names, other_names, own_names, too_many
 from chainrule.graph.operation import (
@@ -23,6 +23,7 @@ from chainrule.graph.operation import (
     Spec,
     no_flops,
     one_per_element,
+    operations,
 )
 from chainrule.graph.registered import functions, method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, holds_tensors
@@ -31,6 +32,9 @@ from chainrule.ops.samples import examples
 __all__ = ["astype"]
 
 BOOL = np.dtype(bool)
+
+_KINDS_HOLDING = {float: "f", int: "fiu"}
+"""The kinds of dtypes in which a Tensor meets a Python number without a change."""
 
 _NOT_GIVEN: Any = object()
 """In place of an argument that a call has not, or has by name."""
@@ -118,22 +122,7 @@ class Binary(Elementwise):
     ) -> Tensor:
         if b is _NOT_GIVEN or more or others:
             return self(*self._in_order((a, b, *more), others))
-        if isinstance(a, Tensor):
-            if isinstance(b, Tensor):
-                if a.dtype is b.dtype:
-                    if a.shape == b.shape:
-                        return self.apply(a, b)
-                    missing = len(a.shape) - len(b.shape)
-                    if missing > 0 and a.shape[missing:] == b.shape:  # a bias
-                        return self.apply(a, b.broadcast_to(a.shape))
-                    if missing < 0 and b.shape[-missing:] == a.shape:
-                        return self.apply(a.broadcast_to(b.shape), b)
-                    return self.apply(*broadcast(self.name, a, b))
-            elif b.__class__ is float and a.dtype.kind == "f":
-                return self.apply(a, filled(b, a))
-        elif a.__class__ is float and isinstance(b, Tensor) and b.dtype.kind == "f":
-            return self.apply(filled(a, b), b)
-        return self.apply(*align(self.name, a, b))
+        return self.apply(*align_two(self.name, a, b))
 
 
 class Comparison(Binary):
@@ -192,16 +181,21 @@ def beyond(number: TensorLike, x: TensorLike) -> int:
     return int(number > held.max) - int(number < held.min)
 
 
-def filled(number: float, like: Tensor) -> Tensor:
+def filled(number: Any, like: Tensor) -> Tensor:
     """A constant of the shape and dtype of `like`: one number in memory, seen at every element."""
     shape = like.shape
-    value = np.ndarray(shape, like.dtype, np.array(number, like.dtype), 0, (0,) * len(shape))
-    return Tensor(value)
+    try:
+        one = np.array(number, like.dtype)
+    except OverflowError:
+        one = to_array(number, like.dtype)  # raises the clear error
+    return Tensor(np.ndarray(shape, like.dtype, one, 0, (0,) * len(shape)))
 
 
 def broadcast(name: str, *tensors: Tensor) -> list[Tensor]:
     """The Tensors as explicit nodes of one shape, by NumPy's rules."""
     shapes = [t.shape for t in tensors]
+    if shapes.count(shapes[0]) == len(shapes):
+        return [*tensors]
     try:
         shape = np.broadcast_shapes(*shapes)
     except ValueError:
@@ -209,7 +203,28 @@ def broadcast(name: str, *tensors: Tensor) -> list[Tensor]:
             f"{name}: shapes {' and '.join(map(str, shapes))} do not broadcast together: aligned "
             "from the right, lengths must be equal or 1"
         ) from None
-    return [t if t.shape == shape else t.broadcast_to(shape) for t in tensors]
+    to_shape = operations["broadcast_to"].apply
+    return [t if t.shape == shape else to_shape(t, shape=shape) for t in tensors]
+
+
+def align_two(name: str, a: TensorLike, b: TensorLike) -> Sequence[Tensor]:
+    """As `align` of two operands, quickly where they fit as they are, or one is a number."""
+    if isinstance(a, Tensor):
+        if isinstance(b, Tensor):
+            if a.dtype is b.dtype:
+                if a.shape == b.shape:
+                    return a, b
+                missing = len(a.shape) - len(b.shape)
+                if missing > 0 and a.shape[missing:] == b.shape:  # a bias
+                    return a, operations["broadcast_to"].apply(b, shape=a.shape)
+                if missing < 0 and b.shape[-missing:] == a.shape:
+                    return operations["broadcast_to"].apply(a, shape=b.shape), b
+                return broadcast(name, a, b)
+        elif a.dtype.kind in _KINDS_HOLDING.get(b.__class__, ""):
+            return a, filled(b, a)
+    elif isinstance(b, Tensor) and b.dtype.kind in _KINDS_HOLDING.get(a.__class__, ""):
+        return filled(a, b), b
+    return align(name, a, b)
 
 
 def align(name: str, *operands: TensorLike) -> list[Tensor]:
