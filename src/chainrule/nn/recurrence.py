@@ -13,6 +13,7 @@ from typing import NamedTuple
 from chainrule.graph.tensor import Tensor
 from chainrule.nn.functional.linear import linear
 from chainrule.ops import relu, sigmoid, stack, tanh, unstack, where
+from chainrule.ops.index import part_of
 
 State = tuple[Tensor, ...]
 
@@ -66,7 +67,7 @@ def gru_step(z: Tensor, state: State, weights: Weights) -> State:
 def _parts(z: Tensor, count: int) -> list[Tensor]:
     """z, whose last axis holds the gates one after another, as a Tensor for each."""
     width = z.shape[-1] // count
-    return [z[..., i * width : (i + 1) * width] for i in range(count)]
+    return [part_of(z, len(z.shape) - 1, i * width, width) for i in range(count)]
 
 
 def inputs_of_steps(x: Tensor, weights: Weights, *, joins_biases: bool) -> Tensor:
