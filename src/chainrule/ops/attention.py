@@ -108,25 +108,31 @@ def _scores(q: Array, k: Array, bias: Array | None, causal: bool, scale: float) 
     if bias is not None:
         s = s + bias
     if causal:
-        s[..., np.tri(*s.shape[-2:]) == 0] = -np.inf
+        np.copyto(s, -np.inf, where=np.tri(*s.shape[-2:]) == 0)
     return s
 
 
-def _lse(s: Array) -> Array:
-    """log(sum(exp(s))) of each row; 0 where a row has nothing above -infinity."""
+def _shift(s: Array) -> Array:
+    """The largest number of each row; 0 where it is -infinity."""
     largest = np.maximum.reduce(s, axis=-1, keepdims=True, initial=-np.inf)
-    shift = np.where(np.isneginf(largest), s.dtype.type(0), largest)
-    total = np.exp(s - shift).sum(axis=-1)
+    return np.where(np.isneginf(largest), s.dtype.type(0), largest)
+
+
+def _lse(s: Array) -> Array:
+    """log(sum(exp(s))) of each row; 0 where a row has nothing above -infinity. It overwrites s."""
+    shift = _shift(s)
+    s -= shift
+    total = np.exp(s, out=s).sum(axis=-1)
     safe = np.where(total == 0, total.dtype.type(1), total)
     return np.where(total == 0, total, np.log(safe) + shift[..., 0])
 
 
 def _weights(s: Array) -> Array:
-    """The softmax of each row; 0 where a row has nothing above -infinity."""
-    largest = s.max(axis=-1, keepdims=True, initial=-np.inf)
-    e = np.exp(s - np.where(np.isneginf(largest), 0, largest))
-    total = e.sum(axis=-1, keepdims=True)
-    return e / np.where(total == 0, 1, total)
+    """The softmax of each row, in its place; 0 where a row has nothing above -infinity."""
+    s -= _shift(s)
+    total = np.exp(s, out=s).sum(axis=-1, keepdims=True)
+    s /= np.where(total == 0, total.dtype.type(1), total)
+    return s
 
 
 def _shapes(views: Any, *inputs: Tensor) -> tuple[Shape, ...]:
