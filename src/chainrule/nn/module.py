@@ -115,12 +115,14 @@ class Module(Moded, Hooked, Placed):
 
     def __init__(self) -> None:
         self.training = True
-        self._name = ""  # the last part of its path: what its parent calls it
-        self._parameters = {}
-        self._buffers = {}
-        self._modules = {}
-        self._computed = {}  # attributes that are computed from parameters, by their rules
-        self._unsaved = set()  # the names of buffers that `state_dict` leaves out
+        changes.count += 1
+        attributes = vars(self)  # not by `setattr`: the functions of losses make one at every call
+        attributes["_name"] = ""  # the last part of its path: what its parent calls it
+        attributes["_parameters"] = {}
+        attributes["_buffers"] = {}
+        attributes["_modules"] = {}
+        attributes["_computed"] = {}  # those that are computed from parameters, by their rules
+        attributes["_unsaved"] = set()  # the names of buffers that `state_dict` leaves out
 
     # This runs for every layer in every eager step, so it is kept to a few attribute reads.
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
@@ -151,7 +153,8 @@ class Module(Moded, Hooked, Placed):
     # Registration
 
     def __setattr__(self, name: str, value: Any) -> None:
-        before = vars(self).get(name, MISSING)
+        attributes = vars(self)
+        before = attributes.get(name, MISSING)
         if before is not value:
             changes.count += 1
             capture = local.context.capture
@@ -166,8 +169,8 @@ class Module(Moded, Hooked, Placed):
             self._register("_modules", name, value)
         else:
             for registry, kind in REGISTRIES.items():
-                registered = vars(self).get(registry, {})
-                if name in registered:
+                registered = attributes.get(registry)
+                if registered and name in registered:
                     if value is not None:
                         unsaved = " with persistent=False" if name in self._unsaved else ""
                         raise TypeError(
