@@ -67,7 +67,7 @@ class InPlaceOperators:
 
         With values it would have no operation; here it keeps one, and no gradient goes through it.
         """
-        return self.requires_grad and getattr(self, "_without_graph", False)
+        return self.requires_grad and self._without_graph
 
     def _take_result(self: Any, what: str, compute: Callable[[], Tensor]) -> Tensor:
         """What the name on the left of an in-place operator stands for afterwards."""

@@ -205,6 +205,7 @@ class Operation:
             node.operation = None
             node.inputs = ()
         node._grad = node.name = node.state = None
+        node._without_graph = False
         node.path = context.path
         node.origin = context.origin
         node.serial = next(serials)
@@ -239,8 +240,7 @@ class Operation:
                 if tensor.requires_grad:
                     node.requires_grad = True
                     break
-        if not node.requires_grad:
-            node._without_graph = True
+        node._without_graph = not node.requires_grad
         node._grad = node.name = node.state = None
         node.path = context.path
         node.origin = context.origin

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -154,10 +153,13 @@ class State(Tensor):
     def _read(self) -> _Shown:
         """The value now, which nodes show from now on."""
         guard = self.guard
-        with nullcontext() if guard is None else guard.shared:
+        if guard is None:
             shown = self._shown = _Shown(self._unchanging())
-        if guard is None and self.value is not shown.value:
-            self._shown = None  # another thread has replaced the array meanwhile
+            if self.value is not shown.value:
+                self._shown = None  # another thread has replaced the array meanwhile
+        else:
+            with guard.shared:
+                shown = self._shown = _Shown(self._unchanging())
         return shown
 
     def _unchanging(self) -> Array:

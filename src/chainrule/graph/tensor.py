@@ -147,6 +147,7 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
         self.inputs = ()
         self.attributes = _NO_ATTRIBUTES
         self.requires_grad = requires_grad
+        self._without_graph = False
         if name is not None and not isinstance(name, str):
             raise TypeError(f"a name of a Tensor is text, not {name!r:.80}")
         self.name = name

@@ -116,7 +116,7 @@ def as_draw(
         dtype = common if common.kind == "f" else None
     dtype = as_dtype(dtype)
     own = [as_tensor(x).shape for x in given if not isinstance(x, (int, float))]
-    if name == "uniform" and all(isinstance(x, (int, float)) for x in given):
+    if name == "uniform" and given and all(isinstance(x, (int, float)) for x in given):
         check_interval(0.0 if place is None else place, 1.0 if extent is None else extent, dtype)
     shape = np.broadcast_shapes(*own) if size is None else as_shape(name, (size,))
     if any(not _fits(length, shape) for length in own):

@@ -31,7 +31,7 @@ Shape = tuple[int, ...]
 
 def _several(name: str, numbers: tuple[int | Sequence[int] | None, ...]) -> tuple[int, ...]:
     """Arguments given one by one or as one sequence."""
-    if len(numbers) == 1 and isinstance(numbers[0], Iterable):
+    if len(numbers) == 1 and (numbers[0].__class__ is tuple or isinstance(numbers[0], Iterable)):
         numbers = tuple(numbers[0])
     if all([number.__class__ is int for number in numbers]):
         return numbers  # type: ignore[return-value]
@@ -166,7 +166,8 @@ def _unbroadcast(g: Tensor, shape: Shape) -> Tensor:
     """The sum over the axes along which a Tensor of `shape` was repeated."""
     lead = len(g.shape) - len(shape)
     axes = tuple([a for a, length in enumerate(g.shape) if a < lead or shape[a - lead] != length])
-    return _sum.apply(g, axes=axes, keepdims=False).reshape(shape)
+    total = _sum.apply(g, axes=axes, keepdims=False)
+    return total if total.shape == shape else total.reshape(shape)
 
 
 _broadcast_to.differentiable(lambda g, y, x, shape: _unbroadcast(g, x.shape))
