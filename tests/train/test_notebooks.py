@@ -16,6 +16,12 @@ model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
 trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), seed=0)
 x, y = np.ones((64, 3), "float32"), np.ones((64, 2), "float32")
 """
+COUNTED = """
+sent = []
+get_ipython().display_pub.register_hook(lambda message: sent.append(message) or message)
+trainer.fit(x[:4], y[:4], epochs=2000, batch_size=4)
+len(sent)
+"""
 GRAPH = "cr.capture(lambda x: model(x).sum(), cr.placeholder((1, 3)))"
 
 
@@ -26,7 +32,7 @@ def outputs():
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     cells = [SETUP, "history = trainer.fit(x, y, epochs=3, batch_size=4)", "history", "trainer",
-             "model", GRAPH, "trainer.describe_plan()", "model[0].bias"]  # fmt: skip
+             "model", GRAPH, "trainer.describe_plan()", "model[0].bias", COUNTED]  # fmt: skip
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
     nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     return {cell.source: cell.outputs for cell in notebook.cells}
@@ -36,6 +42,13 @@ def outputs():
 def test_progress_is_one_line(outputs):
     (line,) = outputs["history = trainer.fit(x, y, epochs=3, batch_size=4)"]
     assert line["data"]["text/plain"].startswith("epoch 3/3  loss ")
+
+
+@pytest.mark.filterwarnings("default")
+def test_short_epochs_do_not_flood_the_notebook(outputs):
+    line, count = outputs[COUNTED]
+    assert line["data"]["text/plain"].startswith("epoch 2003/2003  loss ")
+    assert int(count["data"]["text/plain"]) < 500
 
 
 @pytest.mark.filterwarnings("default")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -83,6 +84,8 @@ class ProgressReport:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._line is not None:
+            self._line.close()
 
     def step(self, epoch: int, done: int, loss: float) -> None:
         """`done` batches of epoch number `epoch` are done, with this mean loss so far."""
@@ -124,18 +127,33 @@ class ProgressReport:
 
 
 class _NotebookLine:
-    """A line of a notebook's output that is written anew, in place."""
+    """A line of a notebook's output that is written anew, in place.
+
+    Each text is a message to the notebook. Jupyter drops messages that come faster than it shows
+    them, the last ones too, so texts between two refreshes are left out.
+    """
 
     def __init__(self) -> None:
         self._handle: Any = None
+        self._shown_at = -math.inf
+        self._held: str | None = None
 
     def show(self, text: str) -> None:
-        """Replace the line by this one."""
+        """Replace the line by this one, now or when the next is due."""
+        self._held = text
+        if time.monotonic() - self._shown_at >= _REFRESH_SECONDS:
+            self.close()
+
+    def close(self) -> None:
+        """Show the text that is still held back."""
+        if self._held is None:
+            return
         # A part of IPython, in which the notebook runs.
         from IPython import display
 
         show: Any = display.display  # which has no types
-        content = {"text/plain": text}
+        content = {"text/plain": self._held}
+        self._held, self._shown_at = None, time.monotonic()
         if self._handle is None:
             self._handle = show(content, raw=True, display_id=True)
         else:
