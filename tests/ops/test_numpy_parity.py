@@ -187,14 +187,38 @@ def test_matmul_gradients_are_those_of_a_sum_of_products(left, right):
     [
         ((2, 3), (2, 3), "do not fit"),
         ((3,), (2,), "do not fit"),
+        ((2, 3), (2,), "do not fit"),
+        ((2, 3, 4), (3, 2), "do not fit"),
+        ((2, 2, 2), (3, 2), "do not fit"),
         ((), (2, 2), "use \\*"),
         ((2, 2, 2), (3, 2, 2), "do not broadcast"),
     ],
 )
 def test_matmul_refuses_shapes(left, right, words):
     for make in (lambda s: cr.tensor(np.ones(s)), lambda s: cr.placeholder(s, "float64")):
-        with pytest.raises(cr.ShapeError, match=words):
+        with pytest.raises(cr.ShapeError, match=words) as refused:
             make(left) @ make(right)
+        assert f"shapes {left} and {right}" in str(refused.value)
+
+
+def test_products_refuse_shapes_that_were_given():
+    x = cr.tensor(np.ones((2, 3)))
+    for function in (cr.dot, cr.vdot, cr.matmul):
+        with pytest.raises(
+            cr.ShapeError, match=r"shapes \(3,\) and \(4,\) .*; a vector is a row on"
+        ):
+            function(x[0], cr.ones(4, dtype="float64"))
+    with pytest.raises(cr.ShapeError, match=r"\(2, 3\) and \(5, 2, 4\) \(transposed\) do not fit"):
+        cr.matmul(x, cr.ones((5, 2, 4), dtype="float64"), transpose_b=True)
+
+
+def test_transpose_of_two_axes_says_what_swaps_them():
+    x = cr.tensor(np.arange(24).reshape(2, 3, 4))
+    with pytest.raises(cr.ShapeError, match=r"two are swapped by x.swapaxes\(1, 2\)"):
+        x.transpose(-2, -1)
+    same(x.swapaxes(1, 2), x.numpy().transpose(0, 2, 1))
+    with pytest.raises(cr.ShapeError, match=r"axes of shape \(2, 3, 4\)$"):
+        x.transpose(0, 1, 1)
 
 
 def test_concatenate_and_stack():

@@ -16,6 +16,7 @@ from chainrule.system.threads import hold_numpy
 __all__ = ["matmul"]
 
 
+Shape = tuple[int, ...]
 _MOST_TERMS = 4096  # of one sum in BLAS, which may add them one after another
 
 
@@ -24,16 +25,21 @@ def _matrix(shape: tuple[int, ...], transposed: bool) -> tuple[int, ...]:
     return (shape[-1], shape[-2]) if transposed else shape[-2:]
 
 
+def _misfit(a: Shape, b: Shape, transpose_a: bool, transpose_b: bool) -> ShapeError:
+    marks = [" (transposed)" if t else "" for t in (transpose_a, transpose_b)]
+    vectors = "; a vector is a row on the left and a column on the right"
+    return ShapeError(
+        f"matmul: shapes {a}{marks[0]} and {b}{marks[1]} do not fit: the columns of the first must "
+        f"be as many as the rows of the second{vectors if 1 in (len(a), len(b)) else ''}"
+    )
+
+
 def _product_spec(
     a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
 ) -> Spec:
     fits = a.ndim >= 2 and a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]
     if not fits or _matrix(a.shape, transpose_a)[1] != _matrix(b.shape, transpose_b)[0]:
-        marks = [" (transposed)" if t else "" for t in (transpose_a, transpose_b)]
-        raise ShapeError(
-            f"matmul: shapes {a.shape}{marks[0]} and {b.shape}{marks[1]} do not fit: the columns "
-            "of the first must be as many as the rows of the second"
-        )
+        raise _misfit(a.shape, b.shape, transpose_a, transpose_b)
     if a.dtype.kind not in "fiu" or a.dtype != b.dtype:
         raise DTypeError(f"matmul takes two Tensors of numbers of one dtype: {a.dtype}, {b.dtype}")
     rows, columns = _matrix(a.shape, transpose_a)[0], _matrix(b.shape, transpose_b)[1]
@@ -139,9 +145,12 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
         a, b = a.astype(np.int64), b.astype(np.int64)
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: use * for products of scalars")
+    if transpose_b and b.ndim < 2:
+        raise ShapeError(f"matmul: transpose_b takes matrices, not shape {b.shape}")
+    given = a.shape, b.shape
+    if a.shape[-1] != b.shape[-1 if transpose_b or b.ndim == 1 else -2]:
+        raise _misfit(*given, False, transpose_b)
     if transpose_b:
-        if b.ndim < 2:
-            raise ShapeError(f"matmul: transpose_b takes matrices, not shape {b.shape}")
         b = b.transpose((*range(b.ndim - 2), b.ndim - 1, b.ndim - 2))
     row, column = a.ndim == 1, b.ndim == 1
     if row:
@@ -153,7 +162,7 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
             stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError:
             raise ShapeError(
-                f"matmul: the stacks of matrices of shapes {a.shape} and {b.shape} do not "
+                f"matmul: the stacks of matrices of shapes {given[0]} and {given[1]} do not "
                 "broadcast together"
             ) from None
         a = a.broadcast_to(stack + a.shape[-2:])

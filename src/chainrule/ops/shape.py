@@ -97,7 +97,10 @@ def refuse_order(name: str, order: str) -> NoReturn:
 
 def _transposed(x: Tensor, axes: Shape) -> Spec:
     if sorted(axes) != list(range(x.ndim)):
-        raise ShapeError(f"transpose: {axes} is not a permutation of the axes of shape {x.shape}")
+        swap = f"; two are swapped by x.swapaxes{axes}" if len(axes) == 2 < x.ndim else ""
+        raise ShapeError(
+            f"transpose: {axes} is not a permutation of the axes of shape {x.shape}{swap}"
+        )
     return Spec(tuple(x.shape[a] for a in axes), x.dtype)
 
 
