@@ -212,12 +212,33 @@ def test_draws_are_those_of_the_seed_eager_and_captured(draw):
         assert [graph().tolist() for _ in range(2)] == eager
 
 
-def test_random_leaves():
-    x = cr.randn(3, requires_grad=True)
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: cr.rand(3, requires_grad=True),
+        lambda: cr.randn(3, requires_grad=True),
+        lambda: cr.normal(0, 0.01, (3,), requires_grad=True),
+        lambda: cr.uniform(-1, 1, (3,), requires_grad=True),
+        lambda: cr.rand_like(cr.zeros(3), requires_grad=True),
+        lambda: cr.randn_like(cr.zeros(3), requires_grad=True),
+    ],
+)
+def test_random_leaves(draw):
+    x = draw()
     (x * x).sum().backward()
-    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * x.numpy())
     with pytest.raises(cr.SymbolicError, match="in a captured function a draw has no value"):
-        cr.capture(lambda: cr.rand(3, requires_grad=True))
+        cr.capture(draw)
+
+
+@pytest.mark.parametrize("name", ["zeros_like", "ones_like", "empty_like", "full_like"])
+def test_leaves_like_another(name):
+    more = (2.5,) if name == "full_like" else ()
+    x = getattr(cr, name)(cr.tensor([3, 4]), *more, dtype="float32", requires_grad=True)
+    (x * x).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * x.numpy())
+    with pytest.raises(TypeError, match="int64"):
+        getattr(cr, name)(cr.tensor([3, 4]), *more, dtype="int64", requires_grad=True)
 
 
 MADE_IN = {

@@ -197,8 +197,9 @@ def zeros_like(
     dtype: DTypeLike | None = None,
     shape: int | Sequence[int] | None = None,
     device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """Zeros of the shape and dtype of `x`, or of those given; a constant.
+    """Zeros of the shape and dtype of `x`, or of those given: a constant, or a leaf.
 
     Example:
         >>> import chainrule as cr
@@ -206,7 +207,8 @@ def zeros_like(
         tensor([0., 0.])
     """
     lengths, own = _like("zeros_like", x, shape)
-    return leaf(np.zeros(lengths, own if dtype is None else as_dtype(dtype)), False, device)
+    dtype = own if dtype is None else as_dtype(dtype)
+    return leaf(np.zeros(lengths, dtype), requires_grad, device)
 
 
 @both_names()
@@ -216,8 +218,9 @@ def ones_like(
     dtype: DTypeLike | None = None,
     shape: int | Sequence[int] | None = None,
     device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """Ones of the shape and dtype of `x`, or of those given; a constant.
+    """Ones of the shape and dtype of `x`, or of those given: a constant, or a leaf.
 
     Example:
         >>> import chainrule as cr
@@ -225,7 +228,8 @@ def ones_like(
         tensor([1., 1.])
     """
     lengths, own = _like("ones_like", x, shape)
-    return leaf(np.ones(lengths, own if dtype is None else as_dtype(dtype)), False, device)
+    dtype = own if dtype is None else as_dtype(dtype)
+    return leaf(np.ones(lengths, dtype), requires_grad, device)
 
 
 @both_names()
@@ -235,6 +239,7 @@ def empty_like(
     dtype: DTypeLike | None = None,
     shape: int | Sequence[int] | None = None,
     device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """As `empty`, of the shape and dtype of `x`, or of those given.
 
@@ -243,7 +248,7 @@ def empty_like(
         >>> cr.empty_like(cr.tensor([3, 4])).dtype
         dtype('int64')
     """
-    return zeros_like(x, dtype, shape, device)
+    return zeros_like(x, dtype, shape, device, requires_grad)
 
 
 @both_names()
@@ -254,6 +259,7 @@ def full_like(
     dtype: DTypeLike | None = None,
     shape: int | Sequence[int] | None = None,
     device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A Tensor of the shape and dtype of `x`, or of those given, filled with a number.
 
@@ -263,7 +269,8 @@ def full_like(
         tensor([7., 7.])
     """
     lengths, own = _like("full_like", x, shape)
-    return full(lengths, fill_value, own if dtype is None else dtype, device=device)
+    dtype = own if dtype is None else dtype
+    return full(lengths, fill_value, dtype, requires_grad, device=device)
 
 
 # Numbers in a row

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.dtypes import as_dtype
-from chainrule.errors import ShapeError
-from chainrule.graph.tensor import Tensor, as_tensor
+from chainrule.errors import ShapeError, SymbolicError
+from chainrule.graph.tensor import Tensor, as_tensor, tensor
 from chainrule.ops.comparison import maximum, minimum, where
 from chainrule.ops.creation import Shape, as_shape
 from chainrule.ops.declare import astype, common_dtype
@@ -43,6 +43,18 @@ class Draw(NamedTuple):
         if self.extent is not None:
             drawn = drawn * self.extent
         return drawn if self.place is None else drawn + self.place
+
+
+def as_leaf(drawn: Tensor, requires_grad: bool) -> Tensor:
+    """The numbers as a leaf that may require a gradient."""
+    if not requires_grad:
+        return drawn
+    if drawn.value is None:
+        raise SymbolicError(
+            "random numbers that require a gradient: in a captured function a draw has no value, "
+            "so that it is no leaf; make the leaf before, and pass it"
+        )
+    return tensor(drawn.numpy(), requires_grad=True)
 
 
 def between(drawn: Tensor, start: Tensor | float, end: Tensor | float) -> Tensor:

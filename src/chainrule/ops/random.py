@@ -27,7 +27,7 @@ from chainrule.graph.registered import functions
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.creation import as_shape
-from chainrule.ops.draws import as_draw
+from chainrule.ops.draws import as_draw, as_leaf
 from chainrule.ops.samples import examples
 from chainrule.ops.trigonometry import cos
 from chainrule.ops.unary import log, sqrt
@@ -295,6 +295,7 @@ def uniform(
     high: TensorLike | None = None,
     size: int | Sequence[int] | None = None,
     dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers drawn uniformly from [low, high), or [0, 1), by the current generator.
 
@@ -309,6 +310,7 @@ def uniform(
         size: the shape, also named `shape`, a whole number or several; by default that of `low` and
             `high`.
         dtype: float32, the default, or float64; that of floating Tensors.
+        requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
 
     Raises:
         TypeError: if the arguments can be read in two ways.
@@ -320,7 +322,7 @@ def uniform(
         ((2, 3), (5,), (5,))
     """
     draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
-    return draw.spread(_current.get().uniform(draw.shape, draw.dtype))
+    return as_leaf(draw.spread(_current.get().uniform(draw.shape, draw.dtype)), requires_grad)
 
 
 functions["_uniform"] = uniform
@@ -333,6 +335,7 @@ def normal(
     scale: TensorLike | None = None,
     size: int | Sequence[int] | None = None,
     dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
     """Numbers drawn from the normal distribution by the current generator.
@@ -349,6 +352,7 @@ def normal(
         size: the shape, also named `shape`, a whole number or several; by default that of `loc` and
             `scale`.
         dtype: float32, the default, or float64; that of floating Tensors.
+        requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
         device: "cpu", or None.
 
     Raises:
@@ -361,7 +365,7 @@ def normal(
     """
     check_device(device)
     draw = as_draw("normal", ("loc", "scale"), arguments, loc, scale, size, dtype)
-    return draw.scaled(_current.get().normal(draw.shape, draw.dtype))
+    return as_leaf(draw.scaled(_current.get().normal(draw.shape, draw.dtype)), requires_grad)
 
 
 @both_names(input="p")

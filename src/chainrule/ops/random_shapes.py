@@ -7,27 +7,14 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from chainrule.errors import SymbolicError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.placement import check_device
 from chainrule.graph.registered import method
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, tensor
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.creation import as_shape
 from chainrule.ops.random import normal, uniform
 
 __all__ = ["rand", "rand_like", "randn", "randn_like"]
-
-
-def _as_leaf(drawn: Tensor, requires_grad: bool) -> Tensor:
-    """The numbers as a leaf that may require a gradient."""
-    if not requires_grad:
-        return drawn
-    if drawn.value is None:
-        raise SymbolicError(
-            "random numbers that require a gradient: in a captured function a draw has no value, "
-            "so that it is no leaf; make the leaf before, and pass it"
-        )
-    return tensor(drawn.numpy(), requires_grad=True)
 
 
 @both_names(size="shape")
@@ -51,7 +38,7 @@ def rand(
         (2, 3)
     """
     check_device(device)
-    return _as_leaf(uniform(size=as_shape("rand", shape), dtype=dtype), requires_grad)
+    return uniform(size=as_shape("rand", shape), dtype=dtype, requires_grad=requires_grad)
 
 
 @both_names(size="shape")
@@ -74,12 +61,18 @@ def randn(
         >>> cr.randn(2, 3).shape
         (2, 3)
     """
-    check_device(device)
-    return _as_leaf(normal(size=as_shape("randn", shape), dtype=dtype), requires_grad)
+    size = as_shape("randn", shape)
+    return normal(size=size, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
 @method
-def rand_like(x: TensorLike, dtype: DTypeLike | None = None, *, device: Any = None) -> Tensor:
+def rand_like(
+    x: TensorLike,
+    dtype: DTypeLike | None = None,
+    *,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """As `rand`, of the shape and dtype of `x`, which needs no value.
 
     Example:
@@ -89,11 +82,18 @@ def rand_like(x: TensorLike, dtype: DTypeLike | None = None, *, device: Any = No
     """
     check_device(device)
     x = as_tensor(x)
-    return uniform(x.shape, x.dtype if dtype is None else dtype)
+    dtype = x.dtype if dtype is None else dtype
+    return uniform(x.shape, dtype, requires_grad=requires_grad)
 
 
 @method
-def randn_like(x: TensorLike, dtype: DTypeLike | None = None, *, device: Any = None) -> Tensor:
+def randn_like(
+    x: TensorLike,
+    dtype: DTypeLike | None = None,
+    *,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """As `randn`, of the shape and dtype of `x`, which needs no value.
 
     Example:
@@ -101,6 +101,6 @@ def randn_like(x: TensorLike, dtype: DTypeLike | None = None, *, device: Any = N
         >>> cr.randn_like(cr.zeros(2, 3)).shape
         (2, 3)
     """
-    check_device(device)
     x = as_tensor(x)
-    return normal(x.shape, x.dtype if dtype is None else dtype)
+    dtype = x.dtype if dtype is None else dtype
+    return normal(x.shape, dtype, requires_grad=requires_grad, device=device)
