@@ -165,8 +165,51 @@ def test_data_and_grad_as_pytorch_has_them():
     assert w.tolist() == [6.0, 8.0]
     del w.grad
     assert w.grad is None
-    with pytest.raises(TypeError, match="immutable"):
+    with pytest.raises(TypeError, match=r"^x\.data = v changes values, but a Tensor is immutable"):
         cr.tensor([1.0]).data = [2.0]
+
+
+ITEMS = {
+    "a number": lambda lib, w: w.__setitem__((0, 0), 100),
+    "a slice": lambda lib, w: w.__setitem__(slice(None), w - 0.5),
+    "a row": lambda lib, w: w.__setitem__(-1, lib.tensor([7.0, 8.0, 9.0])),
+    "a mask": lambda lib, w: w.__setitem__(w > 2, 0),
+    "columns": lambda lib, w: w.__setitem__((slice(None), [0, 2]), lib.ones((2, 2))),
+    "pairs": lambda lib, w: w.__setitem__((lib.tensor([0, 1]), lib.tensor([1, 2])), 5),
+}
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_items_are_set_as_pytorch_sets_them(name):
+    torch = pytest.importorskip("torch")
+    start = np.arange(6, dtype="float32").reshape(2, 3)
+    expected = torch.tensor(start)
+    ITEMS[name](torch, expected)
+    w, by_data = cr.Parameter(start), cr.Parameter(start)
+    loss = (w * w).sum()
+    with pytest.raises(RuntimeError, match="no_grad"):
+        ITEMS[name](cr, w)
+    with cr.no_grad():
+        ITEMS[name](cr, w)
+    ITEMS[name](cr, by_data.data)
+    assert w.tolist() == by_data.tolist() == expected.tolist()
+    assert w.dtype == np.float32 and w.is_leaf and w.requires_grad
+    loss.backward()
+    assert w.grad.tolist() == (2 * start).tolist()  # of the values that the loss saw
+
+
+def test_items_that_do_not_fit_are_refused():
+    b, narrow = cr.Buffer([1, 2, 3]), cr.Buffer([1, 2, 3], dtype="uint8")
+    with pytest.raises(cr.DTypeError, match="int64"):
+        b[0] = 2.5
+    with pytest.raises(IndexError):
+        b[3] = 1
+    with pytest.raises(ValueError, match="broadcast"):
+        b[:2] = [1, 2, 3]
+    narrow[0] = 255
+    assert b.tolist() == [1, 2, 3] and narrow.tolist() == [255, 2, 3]
+    with pytest.raises(cr.SymbolicError, match="captured"):
+        cr.capture(lambda: b.__setitem__(0, 1))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -253,11 +296,12 @@ def test_requires_grad_():
         cr.tensor([1, 2]).requires_grad_()
 
 
-@pytest.mark.parametrize("x", [cr.Parameter([1.0, 2.0]), cr.tensor([1.0, 2.0])])
-def test_elements_are_not_written(x):
-    with pytest.raises(TypeError, match="where"):
-        x[0] = 5.0
-    assert x.tolist() == [1.0, 2.0]
+def test_elements_of_a_computed_tensor_are_not_written():
+    w = cr.Parameter([1.0, 2.0])
+    for x in (cr.tensor([1.0, 2.0]), w * 1, w.detach()):
+        with pytest.raises(TypeError, match=r"where\(mask, v, x\), put and put_along_axis"):
+            x[0] = 5.0
+        assert x.tolist() == w.tolist() == [1.0, 2.0]
 
 
 def test_a_product_of_another_shape_is_not_broadcast():

@@ -12,13 +12,15 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.registered import functions
 
 if TYPE_CHECKING:
-    from chainrule.graph.tensor import Tensor, TensorLike
+    from chainrule.graph.tensor import Array, Tensor, TensorLike
 
 _REMEDY = (
     "a State, such as chainrule.Parameter, takes new values by assign, and by in-place operators "
@@ -81,7 +83,7 @@ class InPlaceOperators:
     def _take(self, name: str, value: Callable[[], Any]) -> Tensor:
         """The State itself, after it has taken a value, as PyTorch's ``copy_`` does."""
         raise TypeError(
-            f"{name}() changes values, but a Tensor is immutable: {_REMEDY}. For gradients use "
+            f"{name} changes values, but a Tensor is immutable: {_REMEDY}. For gradients use "
             "zero_grad() or p.grad = None, or give p.grad a new Tensor"
         )
 
@@ -120,12 +122,23 @@ class InPlaceOperators:
     def __ixor__(self, other: TensorLike) -> Tensor:
         return self._take_result("^=", lambda: operator.xor(self, other))
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError(
-            "x[i] = v would write into a Tensor, which is immutable: chainrule.where(mask, v, x) "
-            "makes a new Tensor, chainrule.concatenate and stack build one from parts; a State, "
-            "such as a Parameter, takes a whole new value by assign"
-        )
+    def __setitem__(self: Any, index: Any, value: TensorLike) -> None:
+        """Replace elements of a State, by NumPy's indices; a Tensor that is none refuses."""
+        owner = getattr(self, "owner", self)
+        if not owner.is_state:
+            raise TypeError(
+                "x[i] = v would write into a Tensor, which is immutable: chainrule.where(mask, v, "
+                "x), put and put_along_axis make a new Tensor, concatenate and stack build one "
+                "from parts, and so does chainrule.tensor of a NumPy array that you fill"
+            )
+
+        def written() -> Array:
+            values = value if isinstance(value, (int, float)) else np.asarray(value)
+            array: Array = owner.numpy().astype(np.result_type(owner.dtype, values))
+            array[index] = values
+            return array
+
+        self._take("x[i] = v", written)
 
     # PyTorch's methods
 
@@ -186,4 +199,4 @@ class InPlaceOperators:
     @data.setter
     def data(self, value: TensorLike) -> None:
         with no_grad():
-            self._take("data", lambda: value)
+            self._take("x.data = v", lambda: value)
