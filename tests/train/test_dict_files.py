@@ -144,7 +144,7 @@ def test_a_training_goes_on_to_the_same_bits(path):
         ({"a": [np.array(["x"])]}, r"a\.0: .*dtype <U1"),
         ({"a": np.zeros(1, "complex64")}, "a: .*dtype complex64"),
         ({"a": [np.ma.masked_less([1.0, 2.0], 2)]}, r"a\.0 has masked values"),
-        ([1, 2], "nn.Module or a dict"),
+        ([1, 2], r"nn.Module or a dict, got \[1, 2\]; a Tensor or a list goes into a dict"),
     ],
 )
 def test_what_no_file_holds_is_refused(path, value, match):

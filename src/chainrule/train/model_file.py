@@ -86,8 +86,9 @@ def save(
         return
     if not isinstance(model, Module):
         raise TypeError(
-            f"model is a nn.Module or a dict, got {model!r:.80}; a Trainer, an Ensemble and a "
-            "model of a table save themselves: `save`, of an estimator `model_.save`"
+            f"model is a nn.Module or a dict, got {model!r:.80}; a Tensor or a list goes into a "
+            "dict, {'x': x}; a Trainer, an Ensemble and a model of a table save themselves: "
+            "`save`, of an estimator `model_.save`"
         )
     tensors = {f"{_MODEL}.{name}": array for name, array in model.state_dict().items()}
     write(path, tensors, {**entries_of(model), "metadata": as_metadata(metadata)})
