@@ -341,6 +341,23 @@ def test_the_one_device_is_the_cpu(made):
             make(device)
 
 
+@pytest.mark.parametrize("dtype", ["int64", "float32", "float64"])
+def test_linspace_has_the_bits_of_numpys_eager_of_graphs_and_native(dtype):
+    made = cr.compile(lambda start, stop: cr.linspace(start, stop, 101, dtype=dtype))
+    for kind in (np.float32, np.float64):
+        for start, stop in ((-5, -50), (0, 300), (-3, 97), (2, 2), (0.1, 7.3)):
+            ends = np.array(start, kind), np.array(stop, kind)
+            expected = np.linspace(*map(float, ends), 101)
+            expected = (np.floor(expected) if dtype == "int64" else expected).astype(dtype)
+            leaf = cr.tensor(ends[0], requires_grad=True)
+            for found in (
+                cr.linspace(*ends, 101, dtype=dtype),
+                cr.linspace(leaf, ends[1], 101, dtype=dtype),
+                made(*ends),
+            ):
+                np.testing.assert_array_equal(found.numpy(), expected, strict=True)
+
+
 def test_linspace_in_the_dtype_of_arrays_and_rounded_down():
     ends = np.array([0.1]), np.array([0.3])
     np.testing.assert_array_equal(cr.linspace(*ends, 4).numpy(), np.linspace(*ends, 4), strict=True)

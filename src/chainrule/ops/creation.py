@@ -28,6 +28,7 @@ from chainrule.graph.tensor import (
     plain,
     tensor,
 )
+from chainrule.ops.comparison import equal, where
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.rounding import floor
 
@@ -363,18 +364,24 @@ def linspace(
             check_device(device)
             return _between(found[0], found[1], num, endpoint, dtype)
         ends = [plain("linspace", end).numpy() for end in found]
-    value = np.linspace(ends[0], ends[1], num, endpoint=endpoint)
+    first, last = (np.asarray(end, np.float64) for end in ends)
+    value = np.linspace(first, last, num, endpoint=endpoint)
     return leaf(
         (np.floor(value) if dtype.kind in "iu" else value).astype(dtype), requires_grad, device
     )
 
 
 def _between(start: Tensor, stop: Tensor, num: int, endpoint: bool, dtype: np.dtype[Any]) -> Tensor:
-    """`linspace` of Tensors, by operations."""
-    axes = max(start.ndim, stop.ndim)
-    shares = np.linspace(0, 1, num, endpoint=endpoint).reshape(-1, *(1,) * axes)
+    """`linspace` of Tensors, by operations, with NumPy's roundings."""
+    number = np.arange(float(num)).reshape(-1, *(1,) * max(start.ndim, stop.ndim))
+    steps = max(num - endpoint, 1)
     start, stop = start.astype(np.float64), stop.astype(np.float64)
-    value = start * (1.0 - shares) + stop * shares
+    distance = stop - start
+    step = distance / steps
+    # `where` lets the native core round the product before it adds.
+    value = where(equal(step, 0.0), number / steps * distance, number * step) + start
+    if endpoint and num > 1:
+        value = where(number == steps, stop, value)
     return (floor(value) if dtype.kind in "iu" else value).astype(dtype)
 
 
