@@ -130,7 +130,8 @@ def spectral_norm(
     The parameter ``weight`` gives way to ``weight_orig``, and the buffers ``weight_u`` and
     ``weight_v``, of 15 power iterations to begin with, which further ones improve before each
     forward in training. The singular value is differentiated with u and v held fixed.
-    `remove_spectral_norm` goes back.
+    `remove_spectral_norm` goes back. A weight of zeros has no direction: it becomes NaN, and stays
+    so, as in PyTorch.
 
     Args:
         module: a layer.
