@@ -28,6 +28,10 @@ class Adam(MomentOptimizer):
     The update is computed in the order that the paper recommends at the end of its section 2, with
     the bias corrections in the step size: lr sqrt(1 - beta2^t) / (1 - beta1^t).
 
+    In float32 the square of a gradient beyond 1.8e19 is infinite, and so is v from then on: the
+    weight stays as it is. This holds for all that divide by the root of squares, and in PyTorch
+    from about 6e20. Clip such gradients.
+
     Args:
         params: Parameters or groups of them; see `Optimizer`.
         lr: the learning rate.
