@@ -8,6 +8,7 @@ from native_calls import run_native
 
 import chainrule as cr
 from chainrule.compiler.elementwise import UnsupportedError
+from chainrule.graph.operation import operations
 from chainrule.testing import check_gradient
 
 torch = pytest.importorskip("torch")
@@ -257,3 +258,30 @@ def test_einsum_refuses_booleans_and_lists_of_axes():
         cr.einsum("i", cr.tensor([True]))
     with pytest.raises(TypeError, match="subscripts as one text"):
         cr.einsum(cr.tensor([1.0]), [0])
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_rows_that_zeros_fill_up_meet_no_infinite_weight(bad):
+    sparse = pytest.importorskip("scipy.sparse")
+    indices = np.array([[1, 0, 0], [2, 2, 0], [0, 1, 2], [0, 0, 0]])
+    values = np.array([[2.0, 0, 0], [1, 3, 0], [1, 0, 4], [0, 0, 0]])
+    ends = np.array([1, 2, 3, 0])
+    entries = np.arange(3) < ends[:, None]
+    rows = sparse.csr_array((values[entries], indices[entries], [0, *ends.cumsum()]), (4, 3))
+    weight = RANDOM.normal(size=(5, 3))
+    weight[1, 0] = weight[2, 2] = bad
+    g = RANDOM.normal(size=(4, 5))
+    g[0, 3] = g[3, 1] = bad
+
+    def product_and_gradient(values, weight, g):
+        y = operations["sparse_matmul"].apply(cr.tensor(indices), values, weight)
+        return y, cr.grad(y, weight, grad_output=g)
+
+    arrays = values, weight, g
+    tensors = [cr.tensor(x, "float64", requires_grad=x is weight) for x in arrays]
+    eager = [t.numpy() for t in product_and_gradient(*tensors)]
+    with np.errstate(invalid="ignore"):
+        expected = rows @ weight.T, (rows.T @ g).T
+    for found in (eager, run_native(product_and_gradient, *arrays)):
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)

@@ -34,6 +34,11 @@ def _column_fault(lowest: int, highest: int, columns: int) -> str | None:
     )
 
 
+def _are_entries(values: Array) -> Array:
+    """Which values are entries of their rows: all but the zeros at the end of each."""
+    return np.logical_or.accumulate(values[:, ::-1] != 0, axis=1)[:, ::-1]
+
+
 def _matmul_spec(indices: Tensor, values: Tensor, weight: Tensor) -> Spec:
     _check_rows("sparse_matmul", indices, values, weight)
     if weight.ndim != 2:
@@ -55,11 +60,13 @@ def _matmul_spec(indices: Tensor, values: Tensor, weight: Tensor) -> Spec:
 def sparse_matmul(indices: Array, values: Array, weight: Array) -> Array:
     """x W^T, where row n of x holds values[n, i] in column indices[n, i], and 0 elsewhere.
 
-    Of equal indices in a row the values add up. Shapes: indices and values (rows, entries), W
-    (outputs, columns), the product (rows, outputs).
+    Of equal indices in a row the values add up. Zeros at the end of a row are no entries: they fill
+    it up, and meet no infinite weight. Shapes: indices and values (rows, entries), W (outputs,
+    columns), the product (rows, outputs).
     """
     check_indices(indices, weight.shape[1], _column_fault)
-    product = np.einsum("ni,nio->no", values, weight.T[indices], dtype=np.float64)
+    weights = np.where(_are_entries(values)[..., None], weight.T[indices], weight.dtype.type(0))
+    product = np.einsum("ni,nio->no", values, weights, dtype=np.float64)
     return product.astype(weight.dtype)
 
 
@@ -88,7 +95,9 @@ def sparse_matmul_weight_grad(indices: Array, values: Array, g: Array, columns: 
     """g^T x, the gradient of x W^T with respect to W, shape (outputs, columns)."""
     check_indices(indices, columns, _column_fault)
     sums = np.zeros((columns, g.shape[1]))
-    np.add.at(sums, indices, values[..., None] * g[:, None, :].astype(np.float64))
+    rows, places = np.nonzero(_are_entries(values))
+    terms = values[rows, places, None] * g[rows].astype(np.float64)
+    np.add.at(sums, indices[rows, places], terms)
     return sums.T.astype(g.dtype)
 
 
