@@ -280,3 +280,21 @@ def test_offsets_that_a_captured_step_is_given_are_checked(mode, include_last_of
             layer(indices, np.array(offsets))
         with pytest.raises(IndexError):
             call(indices, np.array(offsets))
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_a_step_that_needs_the_gradient_of_a_table_alone_refuses_wrong_indices(wrong, backend):
+    table = cr.Parameter(np.ones((4, 2)))
+    optimizer = optim.SGD([table], lr=1.0)
+
+    @cr.compile(backend=backend)
+    def step(indices):
+        optimizer.zero_grad()
+        nn.functional.embedding(indices, table).sum().backward()
+        optimizer.step()
+
+    step(np.array([0, 3]))
+    with pytest.raises(IndexError, match=f"index {wrong} is out of range for a table of 4 rows"):
+        step(np.array([0, wrong]))
+    np.testing.assert_array_equal(table.numpy(), [[0, 0], [1, 1], [1, 1], [0, 0]])
