@@ -126,6 +126,22 @@ inline constexpr Chain cos_and_sin = {
     .results = bits<0, 1>,
     .ops = {{cos, {0}}, {sin, {0}}},
 };
+// ELU, r + alpha (e^x - 1) of x = min(z, 0) and r = relu(z), and the e^x of its derivative, of one
+// reduction. Inputs: x, alpha, r; of SELU the scale, too.
+inline constexpr Chain elu_and_exp = {
+    .length = 3,
+    .inputs = 3,
+    .scalars = bits<1>,
+    .results = bits<1, 2>,
+    .ops = {{expm1, {0}}, {multiply_add, {1, ~0, 2}}, {exp, {0}}},
+};
+inline constexpr Chain selu_and_exp = {
+    .length = 4,
+    .inputs = 4,
+    .scalars = bits<1, 3>,
+    .results = bits<2, 3>,
+    .ops = {{expm1, {0}}, {multiply_add, {1, ~0, 2}}, {multiply, {3, ~1}}, {exp, {0}}},
+};
 // A parametric activation with dropout, as RealMLP has it: y = m (x + a (s(x) - x)) of
 // x = z + b, with m = 0 where u < p, else 1 / (1 - p); its derivatives m (s(x) - x) by a, and
 // m + m a (s'(x) - 1) by x. Of Mish, and of SELU.
@@ -161,7 +177,7 @@ inline constexpr Chain selu_with_dropout = {
             {where, {~8, 5, 6}},
             {multiply, {~7, ~9}},
             {multiply, {~9, ~6}},
-            {add, {~3, 7}},
+            {exp, {~2}},
             {heaviside, {~1}},
             {greater, {~0, 5}},
             {multiply, {~9, 2}},

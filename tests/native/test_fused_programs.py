@@ -105,7 +105,7 @@ PARAMETRIC_SELU = [  # the same; 8, 9: alpha, scale
     op("where", 19, 18, 5, 6),
     op("multiply", 20, 17, 19),
     op("multiply", 21, 19, 16),
-    op("add", 22, 13, 7),
+    op("exp", 22, 12),
     op("heaviside", 23, 11),
     op("greater", 24, 10, 5),
     op("multiply", 25, 19, 2),
@@ -119,6 +119,17 @@ PARAMETRIC_SELU = [  # the same; 8, 9: alpha, scale
     op("add", 33, 32, 26),
     op("add", 34, 33, 19),
 ]
+ELU = [  # 0: min(z, 0); 1: relu(z); 2: alpha
+    op("expm1", 4, 0),
+    op("multiply_add", 5, 2, 4, 1),
+    op("exp", 6, 0),
+]
+SELU = [  # the same; 3: scale
+    op("expm1", 4, 0),
+    op("multiply_add", 5, 2, 4, 1),
+    op("multiply", 6, 3, 5),
+    op("exp", 7, 0),
+]
 CHAINS = {  # operations, arrays, scalars, registers of the results, and where each lies in place
     "adam": (ADAM, 4, [0.9, 0.1, 0.99, 0.01, 1e-3, 1e-8], {15: 0, 11: 1, 14: 2}),
     "momentum": (MOMENTUM, 3, [0.9, 0.1], {7: 0, 5: 1}),
@@ -126,6 +137,8 @@ CHAINS = {  # operations, arrays, scalars, registers of the results, and where e
     "gradient of relu": (RELU_GRADIENT, 2, [], {3: 1}),
     "gelu": (GELU, 2, [], {3: 0, 6: 1}),
     "silu": (SILU, 2, [1.0], {4: 0, 8: 1}),
+    "elu": (ELU, 2, [1.5], {5: 1, 6: 0}),
+    "selu": (SELU, 2, [1.7, 1.1], {6: 1, 7: 0}),
     "gradient of an LSTM": (LSTM_GRADIENT, 9, [1.0], {18: 2, 19: 6, 11: 7, 12: 5, 14: 4}),
     "parametric mish": (PARAMETRIC_MISH, 4, [0.3, 0.0, 1.25, 1.0], {15: 0, 16: 1, 28: 2}),
     "parametric selu": (

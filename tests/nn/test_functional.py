@@ -51,3 +51,24 @@ def test_dtypes_of_linear():
     assert nn.functional.linear(x, W).dtype == np.float64
     with pytest.raises(cr.DTypeError, match="floating"):
         nn.functional.linear(x.astype(int), W.astype(int))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["elu", "elu of alpha 1/2", "selu", "celu of alpha 2"])
+def test_slopes_of_exponential_units_keep_their_digits_far_below_0(name, dtype):
+    functional = nn.functional
+    function, factor, width = {
+        "elu": (functional.elu, 1, 1),
+        "elu of alpha 1/2": (lambda x: functional.elu(x, 0.5), 0.5, 1),
+        "selu": (functional.selu, 1.0507009873554805 * 1.6732632423543772, 1),
+        "celu of alpha 2": (lambda x: functional.celu(x, 2.0), 1, 2),
+    }[name]
+
+    def slopes(x):
+        return cr.grad(function(x), x, grad_output=np.ones(x.shape, x.dtype))
+
+    x = -np.linspace(0, 60, 301, dtype=dtype)
+    expected = factor * np.exp(x.astype(np.longdouble) / width)
+    for found in (slopes(cr.tensor(x, requires_grad=True)), cr.compile(slopes)(x)):
+        relative = np.abs(found.numpy() / expected - 1)
+        assert relative.max() < 6 * np.finfo(dtype).eps
