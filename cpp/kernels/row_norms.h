@@ -62,10 +62,13 @@ CHAINRULE_INLINE MeanAndScale<T> mean_and_scale(const T* x, int64_t columns, T e
   using V = Vector<T>;
   const auto share = broadcast(T(1) / static_cast<T>(columns));
   auto mean = broadcast(T(0));
-  if constexpr (centred) {
-    mean = share * sum_over<T>(columns, [&](int64_t i, int64_t count) CHAINRULE_INLINE_LAMBDA {
-             return load_lanes(x + i, count);
-           });
+  if constexpr (centred) {  // of a row of one number it is that number, without a rounding
+    const auto first = broadcast(columns > 0 ? x[0] : T(0));
+    const auto rest = sum_over<T>(columns, [&](int64_t i, int64_t count) CHAINRULE_INLINE_LAMBDA {
+      const auto d = load_lanes(x + i, count) - first;
+      return count < V::lanes ? select_or_zero(first_lanes(d, count), d) : d;
+    });
+    mean = multiply_add(rest, share, first);
   }
   const auto squares = sum_over<T>(columns, [&](int64_t i, int64_t count) CHAINRULE_INLINE_LAMBDA {
     auto d = load_lanes(x + i, count);

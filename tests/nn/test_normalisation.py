@@ -478,3 +478,20 @@ def test_a_layer_that_holds_nothing_keeps_the_digits_of_its_input(name, argument
         np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
     assert layer(data.astype(np.float32)).dtype == np.float32
     assert layer(data.astype(np.int64)).dtype == np.float32
+
+
+@pytest.mark.parametrize("length", [1, 3, 5, 7, 33, 300, 1000])
+def test_rows_of_one_number_are_zeros(length):
+    numbers = np.array([1e5, 99999.9, -123456.7, 1e6 + 0.1, 1 / 3, 7.7e7, 1e30], np.float32)
+    x = np.repeat(numbers[:, None], length, axis=1)
+    groups = np.repeat(x[:, None], 4, axis=1)
+
+    def rows(x):
+        return nn.functional.layer_norm(x, length)
+
+    def halves(x):
+        return nn.functional.group_norm(x, 2)
+
+    for function, given in ((rows, x), (halves, groups)):
+        for found in (function(cr.tensor(given)), cr.compile(function)(given)):
+            assert not found.numpy().any()
