@@ -33,6 +33,7 @@ from chainrule.graph.backprop import (
 from chainrule.graph.context import no_grad
 from chainrule.graph.custom_operation import custom_operation
 from chainrule.graph.names import OURS, is_import, nearest, refer
+from chainrule.graph.names_of_keras import KERAS
 from chainrule.graph.numpy_functions import of_numpy
 from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
@@ -146,8 +147,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
         if name.startswith("_"):
             raise AttributeError(message)
         kind = ImportError if is_import(_sys._getframe(2)) else AttributeError
-        if name in OURS:
-            raise kind(f"{message}; here it is {OURS[name]}")
+        if ours := OURS.get(name) or KERAS.get(name):
+            raise kind(f"{message}; here it is {ours}")
         homes = "nn", "nn.functional", "optim", "data", "linalg", "tabular", "text", "graph"
         for home in homes:
             if name in _import(f"chainrule.{home}").__all__:

@@ -106,6 +106,14 @@ TYPED = {
     "cr.linalg.svd(x)": "np.linalg.svd of x.numpy() gives its value, without a gradient",
     "cr.fill_diagonal(x, 0.0)": "which returns a new Tensor",
     "x.half()": "x.astype('float16')",
+    "cr.Dense(10)": "nn.Linear(in_features, out_features)",
+    "cr.nn.Dense(10)": "nn.Linear(in_features, out_features)",
+    "cr.nn.Conv2D(8, 3)": "nn.Conv2d(in_channels, out_channels, kernel_size)",
+    "cr.nn.BatchNormalization()": "momentum=0.01",
+    "cr.ModelCheckpoint('best')": "checkpoint=path",
+    "cr.optim.ExponentialDecay(0.1, 100, 0.9)": "optim.ExponentialLR",
+    "cr.nn.init.GlorotUniform()": "nn.init.xavier_uniform_",
+    "cr.metrics.AUC()": "metrics=['auc']",
     "cr.concatenat([x])": "did you mean 'concatenate'?",
     "cr.sofmax(x)": "did you mean 'softmax'?",
 }
@@ -222,7 +230,7 @@ def test_what_has_no_gradient_here_says_how_to_have_its_value(name):
 
 
 @pytest.mark.parametrize("name", sorted(OTHERS))
-def test_a_name_of_pytorchs_layers_names_ours(name):
+def test_a_name_of_other_layers_names_ours(name):
     for home in (cr.nn, cr.nn.functional, cr.nn.utils, cr.optim, cr.optim.lr_scheduler):
         with pytest.raises(AttributeError, match=f"'{name}'; here it is") as error:
             getattr(home, name)
@@ -399,3 +407,38 @@ def test_rows_are_named_by_indices_of_one_column():
     found = {n: eval(OURS[n].split(", which")[0], given) for n in ("index_add", "index_fill")}
     assert found["index_add"].tolist() == [[2.0, 3.0], [5.0, 6.0]]
     assert found["index_fill"].tolist() == [[7.0, 7.0], [7.0, 7.0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ExponentialDecay", lambda t: 0.5 * 0.3 ** (t / 10)),
+        ("PolynomialDecay", lambda t: 0.5 * (1 - min(t, 10) / 10) ** 2),
+        ("InverseTimeDecay", lambda t: 0.5 / (1 + 0.3 * t / 10)),
+        ("CosineDecay", lambda t: 0.1 + 0.4 * (1 + np.cos(np.pi * min(t, 10) / 10)) / 2),
+        ("CosineDecayRestarts", lambda t: 0.25 * (1 + np.cos(np.pi * (t % 7) / 7))),
+    ],
+)
+def test_the_schedules_that_are_named_have_keras_values(name, value):
+    optim = cr.optim
+    numbers = {"decay_steps": 10, "rate": 0.3, "power": 2, "eta_min": 0.1, "T_0": 7, "T_mult": 1}
+    optimizer = optim.SGD([cr.Parameter([1.0])], lr=0.5)
+    formula = OTHERS[name].partition(";")[0]
+    schedule = eval(formula, {"optim": optim, "optimizer": optimizer, **numbers})
+    rates = [schedule.lrs(t)[0] for t in range(20)]
+    np.testing.assert_allclose(rates, [value(t) for t in range(20)], atol=1e-12)
+
+
+def test_the_formulas_that_are_named_have_keras_values():
+    x = np.random.default_rng(0).normal(size=(50, 6))
+    labels = np.random.default_rng(1).integers(0, 6, 50)
+    names = {"cr": cr, "outputs": cr.tensor(x), "targets": cr.tensor(labels), "k": 3}
+    names |= {"e": cr.tensor(x), "x": cr.tensor(x[:, 0]), "boundaries": cr.tensor([-1.0, 0.0, 1.0])}
+    log_cosh = OTHERS["LogCosh"].partition(", with e")[0]
+    np.testing.assert_allclose(eval(log_cosh, names).item(), np.log(np.cosh(x)).mean())
+    best = np.argsort(-x, axis=1)[:, :3]
+    top_k = OTHERS["TopKCategoricalAccuracy"].removeprefix("a function: ")
+    hits = np.mean([label in row for label, row in zip(labels, best, strict=True)])
+    np.testing.assert_allclose(eval(top_k, names).item(), hits, rtol=1e-6)
+    bins = eval(OTHERS["Discretization"], names).numpy()
+    np.testing.assert_array_equal(bins, np.digitize(x[:, 0], [-1, 0, 1]))

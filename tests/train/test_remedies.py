@@ -1,4 +1,4 @@
-"""What a newcomer who comes from PyTorch types wrongly is answered with what to type."""
+"""What a newcomer who comes from PyTorch or Keras types wrongly is answered with what to type."""
 
 import numpy as np
 import pytest
@@ -34,6 +34,27 @@ WRONG = {
     ),
     "checkpoint": (lambda: trainer().fit(X, Y, checkpoint=3), r"checkpoint is the name of a file"),
     "shuffle": (lambda: trainer().fit(X, Y, shuffle="batch"), r"shuffle is True or False"),
+    "class_weight": (
+        lambda: trainer().fit(X, Y, class_weight={0: 1.0}),
+        r"Trainer\.fit has no argument 'class_weight'.*sample_weight=weights\[y\]",
+    ),
+    "validation_split": (lambda: trainer().fit(X, Y, validation_split=0.1), "validation_fraction"),
+    "verbose": (lambda: trainer().fit(X, Y, verbose=0), "progress=False"),
+    "callbacks": (lambda: trainer().fit(X, Y, callbacks=[]), r"Trainer\(\.\.\., callbacks="),
+    "an ensemble": (
+        lambda: cr.Ensemble(lambda seed: trainer(), 1).fit(X, Y, validation_split=0.1),
+        r"Ensemble\.fit has no argument.*validation_fraction",
+    ),
+    "restore_best_weights": (
+        lambda: cr.EarlyStopping("validation_loss", restore_best_weights=True),
+        "EarlyStopping has no argument.*restore_best",
+    ),
+    "min_delta": (lambda: cr.ReduceLROnPlateau(min_delta=0.1), "threshold_mode='abs'"),
+    "learning_rate": (
+        lambda: optim.Adam(nn.Linear(2, 1).parameters(), learning_rate=0.1, beta_1=0.5),
+        r"here beta_1 is betas\[0\], learning_rate is lr",
+    ),
+    "clipnorm": (lambda: optim.SGD(nn.Linear(2, 1).parameters(), 0.1, clipnorm=1), "clip_norm"),
     "cuda": (lambda: nn.Linear(2, 1).cuda(), r"computes on the CPU"),
     "to": (lambda: nn.Linear(2, 1).to("cuda"), r"computes on the CPU"),
 }
@@ -55,6 +76,8 @@ def a_step():
     [
         (lambda: nn.Linear(2, 1).summary, r"cr\.summary\(model, \(784,\)\)"),
         (lambda: nn.Sequential(nn.ReLU()).layers, r"model\.children\(\)"),
+        (lambda: nn.Sequential().add, r"append\(module\)"),
+        (lambda: nn.Linear(2, 1).load_weights, r"cr\.load\(path, model\)"),
         (lambda: nn.Linear(2, 1).fit, r"cr\.Trainer\(model, loss, optimizer\)\.fit"),
         (lambda: trainer().fit(X, Y, progress=False).history, r"history\.to_dict\(\)"),
         (lambda: trainer().fit(X, Y, progress=False).plot, r"plt\.plot"),
@@ -116,7 +139,7 @@ def test_a_typo_is_answered_with_the_name(called):
         (nn, "relu", "it is nn.functional.relu"),
         (nn, "Conv3d", "nn.Conv2d"),
         (nn, "Lstm", "did you mean nn.LSTM"),
-        (nn, "MultiHeadAttention", "did you mean nn.MultiheadAttention"),
+        (nn, "MultiHeadAttention", "here it is nn.MultiheadAttention"),
         (nn, "AdaptiveAvgPool3d", "in 1-d and 2-d"),
         (nn, "DataParallel", "one process trains"),
         (functional, "conv3d", "nn.Conv2d"),

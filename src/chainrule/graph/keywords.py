@@ -115,8 +115,10 @@ def referring(**ours: str) -> Callable[[Function], Function]:
         def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
             for given in keywords:
                 if given in ours:
-                    kind = type(self).__name__
-                    raise TypeError(f"{kind} has no argument {given!r}; here it is {ours[given]}")
+                    name = type(self).__name__
+                    if method.__name__ != "__init__":
+                        name += f".{method.__name__}"
+                    raise TypeError(f"{name} has no argument {given!r}; here it is {ours[given]}")
             return method(self, *arguments, **keywords)
 
         return cast(Function, call)

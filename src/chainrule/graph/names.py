@@ -9,6 +9,7 @@ from opcode import opmap
 from types import FrameType, MappingProxyType
 from typing import Any, NoReturn
 
+from chainrule.graph.names_of_keras import KERAS
 from chainrule.graph.names_of_layers import FAMILIES, LAYERS
 
 OURS = {
@@ -258,7 +259,6 @@ OURS = {
     "metrics": "cr.Metric",
     "models": "cr.nn.Sequential, cr.nn.Module",
     "Model": "cr.nn.Module",
-    "Dense": "cr.nn.Linear",
     "keras": "cr.nn, cr.optim, cr.Trainer",
     "jacrev": "cr.jacobian",
     "jacfwd": "cr.jacobian",
@@ -374,8 +374,9 @@ _IN_PLACE = (
 OURS |= {name: "parameter.assign(value), with the whole new value" for name in _IN_PLACE.split()}
 
 
-OTHERS = LAYERS | {"pdist": OURS["pdist"]}
-"""What to write for PyTorch's layers, losses and optimisers that have another name here."""
+OTHERS = KERAS | LAYERS | {"pdist": OURS["pdist"]}
+"""What to write for the layers, losses and optimisers of PyTorch and Keras that have another name
+here."""
 
 
 def no_attribute(kind: type, name: str, ours: str | None) -> AttributeError:

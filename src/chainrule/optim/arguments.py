@@ -31,6 +31,22 @@ class Options(TypedDict, total=False):
     differentiable: bool
 
 
+_OF_KERAS = {
+    "learning_rate": "lr",
+    "beta_1": "betas[0]",
+    "beta_2": "betas[1]",
+    "epsilon": "eps",
+    "rho": "alpha",
+    "decay": "a schedule, as optim.InverseTimeLR(optimizer, decay, unit='step')",
+    "clipnorm": "Trainer(..., clip_norm=), of all gradients together",
+    "global_clipnorm": "Trainer(..., clip_norm=)",
+    "clipvalue": "Trainer(..., clip_value=)",
+    "use_ema": "Trainer(..., ema=optim.EMA(model.parameters(), decay))",
+    "ema_momentum": "Trainer(..., ema=optim.EMA(model.parameters(), decay))",
+    "gradient_accumulation_steps": "Trainer(..., accumulate=)",
+}
+"""Keywords of Keras' optimisers: what is written here for them."""
+
 _OF_YOUR_OWN = (
     "an optimiser of your own declares its hyper-parameters in its class, lr = "
     "optim.Number(low=0), gives their values by name, super().__init__(params, lr=lr), and updates "
@@ -58,7 +74,10 @@ def taken_options(kind: type, options: Options | None, defaults: Mapping[str, An
             "by hand, W - lr * chainrule.grad(loss, W)"
         )
     if unknown := given.keys() - Options.__annotations__.keys():
-        remedy = "" if kind.__module__.startswith("chainrule.") else f": {_OF_YOUR_OWN}"
+        known = [f"{name} is {_OF_KERAS[name]}" for name in sorted(unknown & _OF_KERAS.keys())]
+        remedy = f"; here {', '.join(known)}" if known else ""
+        if not kind.__module__.startswith("chainrule."):
+            remedy = f": {_OF_YOUR_OWN}"
         raise TypeError(f"{kind.__name__} has no argument {', '.join(sorted(unknown))}{remedy}")
     maximize: bool = given.get("maximize", False)
     return maximize

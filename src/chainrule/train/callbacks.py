@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import checks
+from chainrule.graph.keywords import referring
 from chainrule.graph.state import State
 from chainrule.markup import Constructed
 from chainrule.optim.lr_scheduler.plateau import Plateau
 from chainrule.system.interrupts import interrupts_held
+from chainrule.train.keras_arguments import OF_CALLBACKS
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
@@ -99,6 +101,7 @@ class EarlyStopping(Callback):
     Source: Prechelt, "Early stopping - but when?", 1998.
     """
 
+    @referring(**OF_CALLBACKS)
     def __init__(
         self,
         monitor: str = "validation_loss",
@@ -208,6 +211,7 @@ class ReduceLROnPlateau(Callback, Plateau):
     Source: semantics of PyTorch's class of this name, with its least change of a rate, 1e-8.
     """
 
+    @referring(min_delta="threshold=min_delta, threshold_mode='abs'", **OF_CALLBACKS)
     def __init__(
         self,
         monitor: str = "validation_loss",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from chainrule import checks
 from chainrule.errors import FileError
+from chainrule.graph.keywords import referring
 from chainrule.nn import Average, AverageClasses, AverageLabels
 from chainrule.ops.random import Generator, use_generator
 from chainrule.system.side_by_side import side_by_side
@@ -18,6 +19,7 @@ from chainrule.train import model_file
 from chainrule.train.evaluator import Evaluator
 from chainrule.train.given_data import holds_batches
 from chainrule.train.history import History
+from chainrule.train.keras_arguments import OF_FIT
 from chainrule.train.metrics.outputs import probabilities_of
 from chainrule.train.network_copy import network_of
 from chainrule.train.own_parts import OwnParts
@@ -92,6 +94,7 @@ class Ensemble:
             own.add(trainer)
             self.trainers.append(trainer)
 
+    @referring(**OF_FIT)
     def fit(
         self,
         x: Any,

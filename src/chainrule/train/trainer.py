@@ -12,6 +12,7 @@ from typing import Any, Literal
 from chainrule import checks
 from chainrule.data.batches import Window
 from chainrule.errors import NonFiniteError
+from chainrule.graph.keywords import referring
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
@@ -26,6 +27,7 @@ from chainrule.train.fit_run import FitRun
 from chainrule.train.fixed_parts import FixedParts
 from chainrule.train.given_data import ROWS, training_source, training_sources
 from chainrule.train.history import History
+from chainrule.train.keras_arguments import OF_FIT
 from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.notebook import ShownTraining
 from chainrule.train.one_at_a_time import Turn, one_at_a_time
@@ -178,6 +180,7 @@ class Trainer(ShownTraining, FixedParts):
 
     # Training
 
+    @referring(**OF_FIT)
     @one_at_a_time
     def fit(
         self,
@@ -379,8 +382,7 @@ class Trainer(ShownTraining, FixedParts):
         record: dict[str, float] = {"epoch": state.epoch + 1, **results}
         if run.validation is not None:
             validated = evaluate_data(self.backend, self.ema, run.validation, state.epoch)
-            for name, value in validated.items():
-                record[f"validation_{name}"] = value
+            record |= {f"validation_{name}": value for name, value in validated.items()}
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record["seconds"] = seconds
         with run.interrupts.held(), self.backend.guard.alone:
@@ -443,11 +445,9 @@ class Trainer(ShownTraining, FixedParts):
         check_range(low, high)
         steps = checks.integer("steps", steps, 2)
         source = training_source(self.backend, x, y, sample_weight, batch_size, self.seed)
+        training = self.backend, source, self.optimizer, self.state.accumulated
         with self.backend.guard.alone:  # other threads wait until all is as before
-            return range_test(
-                self.backend, source, self.optimizer, self.state.accumulated, low=low, high=high,
-                steps=steps,
-            )  # fmt: skip
+            return range_test(*training, low=low, high=high, steps=steps)
 
     def describe_plan(self) -> str:
         """The plan of the last training step: instructions, FLOPs, bytes; times where profiled.
