@@ -31,6 +31,22 @@ def test_class_losses_refuse(loss, target, error, words):
         assert all(word in message for word in words), message
 
 
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.NLLLoss()])
+@pytest.mark.parametrize("shape", [(2, 4, 12), (2, 5, 4, 3)])
+@pytest.mark.parametrize("column", [False, True])
+def test_classes_on_the_last_axis_are_told_where_they_belong(loss, shape, column):
+    rng = np.random.default_rng(0)
+    logs = np.log(rng.dirichlet(np.ones(shape[-1]), shape[:-1]))
+    labels = rng.integers(0, shape[-1], shape[:-1])
+    names = {"cr": cr, "input": cr.tensor(logs), "target": labels[..., None] if column else labels}
+    with pytest.raises(cr.ShapeError, match="The classes are axis 1") as caught:
+        loss(names["input"], names["target"])
+    input, target = re.search(r"give (.*?\))(?:, and (.*))?\.$", str(caught.value)).groups()
+    found = loss(eval(input, names), eval(target or "target", names)).item()
+    expected = -np.take_along_axis(logs, labels[..., None], -1).mean()
+    np.testing.assert_allclose(found, expected)
+
+
 @pytest.mark.parametrize(
     ("loss", "shape", "target"),
     [

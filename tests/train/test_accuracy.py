@@ -200,6 +200,20 @@ def test_rows_of_classes_for_a_loss_of_numbers(rows):
     assert accuracy(nn.MSELoss(), rows[::-1].copy(), rows) == 0.0
 
 
+def test_classes_on_the_last_axis_are_told_where_they_belong():
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs.reshape(-1, 3), targets.reshape(-1))
+
+    outputs = scores((10, 4, 3))
+    labels = np.random.default_rng(1).integers(0, 3, (10, 4))
+    with pytest.raises(
+        cr.ShapeError, match=r"\(rows, classes, \.\.\.\).*cr\.moveaxis\(scores, -1, 1\)"
+    ):
+        accuracy(loss, outputs, labels)
+    turned = cr.moveaxis(outputs, -1, 1).numpy()
+    assert accuracy(nn.CrossEntropyLoss(), turned, labels) == np.mean(outputs.argmax(-1) == labels)
+
+
 @pytest.mark.parametrize(
     "arguments", [{"outputs": "logit"}, {"threshold": "0.5"}, {"threshold": float("nan")}]
 )

@@ -114,6 +114,9 @@ def _class_labels(scores: Tensor, target: Tensor) -> Tensor:
             remedy = f"Of one-hot rows take target.argmax({min(scores.ndim, 2) - 1})."
         elif target.size == math.prod(shape):
             remedy = f"Use target.reshape({shape}), with .astype('int64') unless it is integer."
+        elif scores.ndim > 2 and target.shape in (scores.shape[:-1], (*scores.shape[:-1], 1)):
+            remedy = "The classes are axis 1 of the input: give cr.moveaxis(input, -1, 1)"
+            remedy += "." if target.ndim < scores.ndim else ", and target[..., 0]."
         else:
             remedy = "Give one label for each row of the input."
         error = ShapeError if target.dtype.kind in "iu" else DTypeError

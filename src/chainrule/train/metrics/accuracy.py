@@ -84,11 +84,13 @@ class Accuracy(Metric):
         if of_classes or not (
             {output.shape, target.shape} <= {rows, (*rows, 1)} or output.shape == target.shape
         ):
+            remedy = "Write a function (outputs, targets) -> the mean over the batch for others"
+            if output.ndim > 2 and target.shape == output.shape[:-1]:
+                remedy = "Let the model return cr.moveaxis(scores, -1, 1)"
             raise ShapeError(
-                "accuracy takes scores of shape (rows, classes) with one label a row, or outputs "
-                f"and targets of one shape; got outputs {output.shape} and targets "
-                f"{target.shape}. Write a function (outputs, targets) -> the mean over the batch "
-                "for others"
+                "accuracy takes scores of shape (rows, classes, ...) with one label for each, or "
+                f"outputs and targets of one shape; got outputs {output.shape} and targets "
+                f"{target.shape}. {remedy}"
             )
         if self.outputs in CLASS_OUTPUTS and output.ndim > 1 and self.threshold is None:
             return self._class_sums(output, target.reshape(rows[0], *output.shape[2:]))
