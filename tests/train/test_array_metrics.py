@@ -303,3 +303,22 @@ def test_scikit_learn_is_missing(monkeypatch):
     with pytest.raises(ImportError, match=r"'auc' needs scikit-learn: pip install .*; or write"):
         trainer_of(network(), metrics=["auc"])
     trainer_of(network(), metrics=["accuracy", "r2"])
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_labels_belong_to_the_places_of_the_outputs(classes):
+    """Labels of a picture that lies on its side are as many, and others."""
+
+    def loss(outputs, targets):
+        return outputs.mean() + 0 * targets.astype(outputs.dtype).mean()
+
+    loss.outputs = "logits" if classes == 1 else "class logits"
+    outputs = scores((4, classes, 2, 4))
+    labels = np.random.default_rng(1).integers(0, max(classes, 2), (4, 2, 4))
+    predicted = outputs[:, 0] > 0 if classes == 1 else outputs.argmax(1)
+    f1_score = pytest.importorskip("sklearn.metrics").f1_score
+    average = "binary" if classes == 1 else "macro"
+    expected = f1_score(labels.ravel(), predicted.ravel(), average=average)
+    assert measured(loss, outputs, labels, ["f1"]) == {"f1": pytest.approx(expected)}
+    with pytest.raises(cr.ShapeError, match=r"f1: outputs \(4, ., 2, 4\).*need targets of shape"):
+        measured(loss, outputs, labels.transpose(0, 2, 1).copy(), ["f1"])

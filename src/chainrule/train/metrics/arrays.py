@@ -112,13 +112,8 @@ class ArrayMetric:
         return self._of_decisions(outputs, targets)
 
     def _of_classes(self, outputs: Array, labels: Array) -> tuple[Array, Array]:
+        labels = self._of_shape(labels, outputs, outputs.shape[:1] + outputs.shape[2:]).ravel()
         rows = _in_rows(outputs)
-        if len(rows) != labels.size:
-            raise ShapeError(
-                f"{self.name}: outputs {outputs.shape} need one label for each row of scores; got "
-                f"targets of shape {labels.shape}"
-            )
-        labels = labels.reshape(-1)
         if self.ignore_index is not None:
             counted = labels != self.ignore_index
             rows, labels = rows[counted], labels[counted]
@@ -128,13 +123,23 @@ class ArrayMetric:
             return rows[:, 1] - rows[:, 0], labels
         return self._class_probabilities(rows), labels
 
+    def _of_shape(self, targets: Array, outputs: Array, shape: tuple[int, ...]) -> Array:
+        """The targets in the shape that belongs to the outputs, but for axes of length 1."""
+        if [n for n in targets.shape if n != 1] != [n for n in shape if n != 1]:
+            raise ShapeError(
+                f"{self.name}: outputs {outputs.shape}, with the classes on axis 1, need targets "
+                f"of shape {shape}; got {targets.shape}"
+            )
+        return targets.reshape(shape)
+
     def _class_probabilities(self, rows: Array) -> Array:
         if self.outputs not in CLASS_OUTPUTS or self.outputs == "class scores":
             raise ValueError(self._unknown("class logits", "class probabilities"))
         return probabilities_of(rows.astype(np.float64), self.outputs)
 
     def _of_decisions(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        outputs, targets = _in_rows(outputs), _in_rows(targets.reshape(outputs.shape))
+        targets = _in_rows(self._of_shape(targets, outputs, outputs.shape))
+        outputs = _in_rows(outputs)
         labels = (targets > 0.5).astype(np.int64)
         if outputs.shape[1] == 1:
             outputs, labels, targets = outputs[:, 0], labels[:, 0], targets[:, 0]
