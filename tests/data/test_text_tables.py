@@ -251,6 +251,18 @@ def test_a_first_line_that_tells_the_delimiter(write, line):
         read_columns(path)
 
 
+@pytest.mark.parametrize("above", ["", "E", "EE", "EEE", " E", '""E', 'EE""E E', "sep=,E"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_empty_lines_above_the_header_take_no_row(tmp_path, above, end, mark):
+    pytest.importorskip("pandas")
+    path = tmp_path / "table.csv"
+    path.write_bytes((mark + f"{above}a,bE1,2EE3,4E".replace("E", end)).encode())
+    frame = read_frame(path, doubts=True).frame
+    assert list(frame) == ["a", "b"] and frame.to_numpy().tolist() == [[1, 2], [3, 4]]
+    assert read_columns(path)[1].tolist() == [[1, 2], [3, 4]]
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [

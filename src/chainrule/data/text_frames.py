@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -98,6 +99,8 @@ class _TextTable:
             self.layout = read_layout(Path(name), text, wishes.header, wishes.known, wishes.widths)
             text.seek(0)
             sample = text.read(_SAMPLE)
+            text.seek(0)
+            above = sum(len(text.readline()) for _ in range(self.layout.records_before))
         delimiter = self.layout.delimiter
         lines = _LINE_END.split(sample)
         # The last line of a part may be cut off in a number.
@@ -105,11 +108,13 @@ class _TextTable:
         self.has_commas = frame_cells.has_decimal_commas(self._lines, delimiter)
         # pandas reads a file that it opens itself in half the time.
         self._source: Any = Path(name).absolute() if is_plain else file
+        if above:  # empty lines, of which pandas skips more where carriage returns end them
+            file.seek(0)
+            self._source = io.BytesIO(file.read().removeprefix(codecs.BOM_UTF8)[above:])
         self._numbers = {"decimal": "," if self.has_commas else "."}
         self._options: dict[str, Any] = self._numbers | {
             "sep": delimiter,
             "header": 0 if self.layout.header_lines else None,  # which may go over several lines
-            "skiprows": self.layout.records_before,
             "names": list(range(len(self.layout.names))),
             "skipinitialspace": f"{delimiter} " in sample,
             "index_col": False,
@@ -153,7 +158,8 @@ class _TextTable:
     def _read(self, **options: Any) -> Any:
         import pandas as pd
 
-        self._file.seek(0)
+        if not isinstance(self._source, Path):
+            self._source.seek(0)
         return pd.read_csv(self._source, **self._options, **options)
 
     def parsed(self, column: Any) -> Any:
