@@ -1,6 +1,8 @@
 """Cells of tables on the command line that may mean several things."""
 
 import re
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -81,6 +83,30 @@ def test_columns_of_structures_are_named(run, tmp_path):
     held = {"s": [{"q": 0}] * 20, "y": list(range(20))}
     parquet.write_table(arrow.table(held), tmp_path / "t.parquet")
     assert "column 's' holds {'q': 0}" in run("train", "t.parquet", code=1).stderr
+
+
+def test_decimal_targets_are_numbers(run):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for scale, cents in ((2, [i % 25 * 125 for i in range(60)]), (0, [i % 2 for i in range(60)])):
+        y = [None, *(Decimal(cent).scaleb(-scale) for cent in cents[1:])]
+        held = {"a": np.arange(60) % 7, "y": arrow.array(y, arrow.decimal128(12, scale))}
+        parquet.write_table(arrow.table(held), "t.parquet")
+        task = "regression" if scale else "classification, 2 classes: 0, 1"
+        assert task in run("train", "t.parquet", *QUICK, "--out", "m").stdout
+        assert "59 rows" in run("evaluate", "m", "t.parquet").stdout
+        assert len(run("predict", "m", "t.parquet").stdout.split()) == 61
+
+
+@pytest.mark.parametrize(
+    "value", [{"q": 0}, b"q", date(2026, 1, 1), datetime(2026, 1, 1), time(1), timedelta(1)]
+)
+def test_targets_that_are_neither_numbers_nor_labels(run, value):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    held = {"a": np.arange(20), "y": arrow.array([value, value] * 10)}
+    parquet.write_table(arrow.table(held), "t.parquet")
+    for options in ([], ["--task", "regression"], ["--task", "classification"]):
+        found = run("train", "t.parquet", *QUICK, *options, code=1).stderr
+        assert "column 'y' holds " in found and "Targets are numbers" in found
 
 
 def test_labels_with_a_sign_are_numbers_and_spaces_are_none(run, train, tmp_path):

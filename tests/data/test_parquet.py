@@ -1,5 +1,7 @@
 """Parquet files as frames: ordinary ones are read, whatever little room they take."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,31 @@ def test_encodings_of_text(tmp_path, encoding):
     found = read_frame(tmp_path / "t.parquet").frame
     assert found["a.b"].tolist() == texts
     assert found["a"].tolist()[:-1] == texts[1:] and pd.isna(found["a"].iloc[-1])
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 0), pa.decimal256(60, 0), pa.decimal128(9, 2)])
+@pytest.mark.parametrize("is_arrows", [False, True])
+def test_decimals_are_numbers(tmp_path, kind, is_arrows):
+    """Databases and Spark store prices, and Oracle and Snowflake all numbers, as decimals."""
+    step = 0.25 if kind.scale else 1
+    whole = [Decimal(k * step) for k in (3, -1, 0, 3)]
+    table = pa.table({"price": pa.array(whole, kind), "gap": pa.array([*whole[:3], None], kind)})
+    if is_arrows:
+        table = table.to_pandas(types_mapper=pd.ArrowDtype)
+        table.set_index("gap").to_parquet(tmp_path / "t.parquet")
+    else:
+        parquet.write_table(table, tmp_path / "t.parquet")
+    frame = read_frame(tmp_path / "t.parquet").frame
+    assert frame["price"].dtype == (np.float64 if kind.scale > 0 else np.int64)
+    assert frame["price"].tolist() == [float(value) for value in whole]
+    assert frame["gap"].tolist()[:3] == whole[:3] and pd.isna(frame["gap"].iloc[3])
+
+
+def test_large_decimals_keep_their_digits(tmp_path):
+    keys = [2**60 + 1, 10**30 + 1, None]
+    table = pa.table({"key": pa.array(keys, pa.decimal128(38, 0))})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    assert read_frame(tmp_path / "t.parquet").frame["key"].tolist() == keys
 
 
 def test_lists_are_refused_by_the_name_of_their_column(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -161,6 +162,7 @@ def _task_of(
     numbers. Labels of classes are as they were written.
     """
     values = y.to_numpy()
+    _check_targets(values, place)
     if values.dtype.kind in "iuf":
         if written is None or (requested or inferred_task(values)) == "regression":
             found = choose_task(values, place, requested).name
@@ -189,6 +191,18 @@ def _task_of(
             "numbers; if they are classes, --task classification."
         )
     return y, "classification"
+
+
+def _check_targets(values: Array, place: str) -> None:
+    """Raise ValueError for targets that are neither numbers, text nor booleans."""
+    if values.dtype.kind in "iufb":
+        return
+    odd = next((v for v in values.tolist() if not isinstance(v, (str, numbers.Real))), None)
+    if odd is not None:
+        raise ValueError(
+            f"{place} holds {odd!r:.40}. Targets are numbers, or text and booleans for classes: "
+            "write dates and times as numbers, as days since one date, or name another --target."
+        )
 
 
 def _among_numbers(place: str, doubt: Doubt) -> str:

@@ -45,7 +45,21 @@ def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> A
                 frame[label] = again.to_pandas(integer_object_nulls=True).to_numpy()
     frame = frame.reset_index(drop=not has_names)  # an index with a name is a column
     frame.columns = [str(label) for label in frame.columns]
+    file.seek(0)
+    for field in parquet.read_schema(file):
+        if types.is_decimal(field.type) and field.name in frame:
+            frame[field.name] = _numbers(frame[field.name], float if field.type.scale else int)
     return frame
+
+
+def _numbers(decimals: Any, number: type) -> Any:
+    """A column of decimals, of which pandas makes objects, as integers or floats."""
+    found = [
+        None if gone else number(value)
+        for value, gone in zip(decimals, decimals.isna(), strict=True)
+    ]
+    dtype = float if number is float else object  # which keeps all digits beside a gap
+    return type(decimals)(found, decimals.index, dtype=dtype).infer_objects()
 
 
 def _check_parquet(name: str, file: BinaryIO, size: int) -> None:
