@@ -1,6 +1,7 @@
 """Tables of numbers and npz files, and the errors of faulty ones."""
 
 import gzip
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from chainrule import FileError
 from chainrule.data import read_columns, read_npz, read_table
+from chainrule.data.frames import read_frame
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -123,7 +125,8 @@ def test_no_such_target(write, text, target, words):
         ("a;b\n1,5;2\n", "line 2, column 'a': '1,5' has a decimal comma"),
         ("1,5;2\n1;2\n", "line 1, column 'x0': '1,5' has a decimal comma"),
         ("a b\n1 2\n", "line 2, column 'a b': '1 2' is not a number"),
-        (b"a,b\n\xff\xfe,2\n", "not UTF-8 text"),
+        (b"a,b\n\xff\xfe,2\n", r"not UTF-8 text \(byte 0xff in line 2\)"),
+        (b"a,b\n" + b"1,2\n" * 99_999 + b"\xe9", r"not UTF-8 text \(byte 0xe9 in line 100001\)"),
         ("a,b\n1,2\n".encode("utf-16-le"), "no UTF-8 text: it has bytes of 0.*Save it as UTF-8"),
         ("a,b\n1,2\n".encode("utf-32"), "no UTF-8 text: it has bytes of 0"),
         ("# by me\na,b\n1,2\n3,4\n", "line 2: expected 1 cell .*, found 2.*comments.*: delete"),
@@ -131,6 +134,14 @@ def test_no_such_target(write, text, target, words):
         (gzip.compress(b"PAR1" + bytes(20)), "is a Parquet file, not text"),
         (b"PK\x03\x04" + bytes(20), "is an Excel workbook, or a zip archive. Save"),
         (b'{"a": [1, 2]}', "is JSON, not a table"),
+        ('[\n  {\n    "a": 1\n  }\n]', "is JSON, not a table"),
+        ("<!DOCTYPE html>\n<html>\n", "is an HTML page or XML, not a table. Download"),
+        ("<?xml version='1.0'?>\n<a/>\n", "is an HTML page or XML"),
+        (b"ARROW1\0\0" + bytes(20), r"is an Arrow or Feather file. pandas.read_feather\(file\)"),
+        (b"\x93NUMPY\x01\0" + bytes(20), "is an array of NumPy. Write it with np.savez"),
+        (pickle.dumps([1, 2]), "is a pickle, which may run any code"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(20), "is an HDF5 file"),
+        (b"PARE\x15\0\x15\x18" + bytes(20), "is an encrypted Parquet file"),
         (gzip.compress(b"a,b\n" + b"1,2\n" * 1000)[:-15], "truncated or damaged gzip"),
         (gzip.compress(b"a,b\n1,2\n")[:-8] + b"\0" * 8, "truncated or damaged gzip"),
     ],
@@ -139,6 +150,19 @@ def test_faulty_tables(write, content, words):
     path = write(content, "faulty.csv")
     with pytest.raises(ValueError, match=f"faulty.csv.*{words}"):
         read_columns(path)
+
+
+@pytest.mark.parametrize("name", ["PARENT", "ARROW1", "bzh", "<a>", "[a]", "{a}"])
+def test_names_that_begin_as_other_files_do(write, name):
+    assert read_columns(write(f"{name},b\n1,2\n", "t.csv"))[0] == (name, "b")
+
+
+def test_a_late_byte_that_is_no_utf_8_beside_text(write):
+    pytest.importorskip("pandas")
+    content = b"a,b\n" + b"1,red\n" * 99_999 + b"2,caf\xe9\n"
+    for held in (content, gzip.compress(content)):
+        with pytest.raises(FileError, match=r"\(byte 0xe9 in line 100001\). Save it as UTF-8"):
+            read_frame(write(held, "t.csv"))
 
 
 def test_missing_table(tmp_path):

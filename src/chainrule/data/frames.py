@@ -18,7 +18,14 @@ from typing import BinaryIO
 from chainrule.data.frame_types import Frame, Labels, Wishes, check_names
 from chainrule.data.parquet_frames import read_parquet
 from chainrule.data.text_frames import read_text
-from chainrule.data.text_tables import PARQUET, UTF_16, Choice, foreign_kind, without_delimiter_line
+from chainrule.data.text_tables import (
+    UTF_16,
+    Choice,
+    foreign_kind,
+    is_parquet,
+    other_byte,
+    without_delimiter_line,
+)
 from chainrule.errors import FileError, missing
 from chainrule.system.reading import check_gzip, is_gzipped, reading, reason, size_of
 
@@ -70,7 +77,7 @@ def read_frame(
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.seek(0)
             try:
-                return _named_errors(_INPUT_IN_WORDS, copy, wishes)
+                return _checked(_INPUT_IN_WORDS, copy, wishes)
             except (FileError, ImportError):
                 raise
             except Exception as error:
@@ -78,17 +85,11 @@ def read_frame(
                     f"{_INPUT_IN_WORDS} cannot be read as a table: {reason(error)}. {_REMEDY}"
                 ) from error
     with reading(path, "a table", _REMEDY) as file:
-        return _named_errors(os.fspath(path), file, wishes)
+        return _checked(os.fspath(path), file, wishes)
 
 
-def _named_errors(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
-    try:
-        found = _read(name, file, wishes)
-    except UnicodeDecodeError as error:
-        raise FileError(
-            f"{name} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8: "
-            "Excel calls it CSV UTF-8; of a file of Windows, iconv -f cp1252 -t utf-8 does it."
-        ) from error
+def _checked(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
+    found = _read(name, file, wishes)
     check_names(name, found.frame.columns, wishes.known)
     if not len(found.frame):
         raise FileError(f"{name} has a header but no rows. Give at least one row.")
@@ -111,14 +112,20 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
         check_gzip(file)
         is_plain = False
         file = io.BytesIO(gzip.GzipFile(fileobj=file).read())
-    start = file.read(4)
-    file.seek(0)
-    if start == PARQUET:
+    if is_parquet(file):
         return Frame(read_parquet(name, file, size, wishes.header), True, None)
-    if what := foreign_kind(start):
+    if what := foreign_kind(file):
         raise FileError(f"{name} is {what}.")
-    if start.startswith(UTF_16):
+    has_mark = file.read(2) in UTF_16
+    file.seek(0)
+    if has_mark:
         is_plain = False
         file = io.BytesIO(file.read().decode("utf-16").encode())
     text = without_delimiter_line(file)
-    return read_text(name, text, wishes, is_plain=is_plain and text is file)
+    try:
+        return read_text(name, text, wishes, is_plain=is_plain and text is file)
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{name} is not UTF-8 text ({other_byte(text)}). Save it as UTF-8: Excel calls it CSV "
+            "UTF-8; of a file of Windows, iconv -f cp1252 -t utf-8 does it."
+        ) from error

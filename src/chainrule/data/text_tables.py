@@ -72,13 +72,32 @@ Choice = Callable[[Layout], Sequence[int]]
 """The columns that are wanted, by number."""
 
 
-def foreign_kind(start: bytes) -> str | None:
-    """What a file is whose first four bytes are these, and the remedy, if it is known to be no
-    table."""
+def is_parquet(file: BinaryIO) -> bool:
+    """Whether a file begins as one of Parquet. It is at its start after."""
+    file.seek(0)
+    start = file.read(4)
+    file.seek(0)
+    return start == b"PAR1"
+
+
+def foreign_kind(file: BinaryIO) -> str | None:
+    """What a file is, and the remedy, if it is known to be no table. It is at its start after."""
+    file.seek(0)
+    start = file.read(16)
+    file.seek(0)
+    found = next((what for magic, what in _FOREIGN if magic.match(start)), None)
     is_utf_16 = start.startswith(UTF_16) and start[2:4] != b"\0\0"
-    if b"\0" in start and not is_utf_16:
+    if found is None and b"\0" in start[:4] and not is_utf_16:
         return "no UTF-8 text: it has bytes of 0, as UTF-16 without its mark. Save it as UTF-8"
-    return next((what for magic, what in _FOREIGN.items() if start.startswith(magic)), None)
+    return found
+
+
+def other_byte(file: BinaryIO) -> str:
+    """The first byte of a file that is of no UTF-8, and its line."""
+    file.seek(0)
+    lines = (line.decode(errors="surrogateescape") for line in file)
+    number, byte = next((n, b) for n, line in enumerate(lines, 1) if (b := _ESCAPED.search(line)))
+    return f"byte 0x{ord(byte[0]) - 0xDC00:02x} in line {number}"
 
 
 def without_delimiter_line(file: BinaryIO) -> BinaryIO:
@@ -130,14 +149,12 @@ def read_text_table(
         if is_zipped:
             check_gzip(file)
         binary = cast("BinaryIO", gzip.GzipFile(fileobj=file) if is_zipped else file)
-        start = binary.read(4)
-        binary.seek(0)
-        if start == PARQUET:
+        if is_parquet(binary):
             raise FileError(
                 f"{path} is a Parquet file, not text. pandas.read_parquet(file).to_csv(...) makes "
                 "text of it."
             )
-        if what := foreign_kind(start):
+        if what := foreign_kind(binary):
             raise FileError(f"{path} is {what}.")
         binary = without_delimiter_line(binary)
         with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
@@ -150,9 +167,7 @@ def read_text_table(
                     text.seek(0)
                     values = _load_cell_by_cell(path, text, layout, columns)
             except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"it is not UTF-8 text ({error.reason} at byte {error.start})"
-                ) from error
+                raise ValueError(f"it is not UTF-8 text ({other_byte(binary)})") from error
     names = tuple(layout.names[column] for column in columns)
     has_header = layout.header_lines > 0
     if choose is None and layout.may_have_index and _is_whole(values[:, 0]):
@@ -160,18 +175,33 @@ def read_text_table(
     return TextTable(names, values, has_header, has_index=False)
 
 
-PARQUET = b"PAR1"
 UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 _DELIMITER_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=[^\r\n]"?(\r\n?|\n)', re.IGNORECASE)
-_FOREIGN = {
-    b"PK\x03\x04": "an Excel workbook, or a zip archive. Save the sheet as CSV UTF-8, or unpack it",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook. Save the sheet as CSV UTF-8",
-    b"BZh": "compressed by bzip2. Unpack it, or compress it by gzip",
-    b"\xfd7zX": "compressed by xz. Unpack it, or compress it by gzip",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd. Unpack it, or compress it by gzip",
-    b'{"': "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it",
-    b"[{": "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it",
-}
+_ESCAPED = re.compile("[\udc80-\udcff]")
+_ZIPPED = "compressed by {}. Unpack it, or compress it by gzip"
+_JSON = "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it"
+_FOREIGN = [
+    (re.compile(magic), what)
+    for magic, what in {
+        rb"PK\x03\x04": "an Excel workbook, or a zip archive. Save the sheet as CSV UTF-8, or "
+        "unpack it",
+        rb"\xd0\xcf\x11\xe0": "an old Excel workbook. Save the sheet as CSV UTF-8",
+        rb"BZh": _ZIPPED.format("bzip2"),
+        rb"\xfd7zX": _ZIPPED.format("xz"),
+        rb"\x28\xb5\x2f\xfd": _ZIPPED.format("zstd"),
+        rb"[\[{](\s*[\"\[{]|\s*[\r\n])": _JSON,
+        rb"<(?i:!doctype|html|head|table|\?xml)": "an HTML page or XML, not a table. Download the "
+        "file that the page is of, or make one by pandas.read_html(file)[0].to_csv(...)",
+        rb"ARROW1\0": "an Arrow or Feather file. pandas.read_feather(file).to_parquet(...) makes a "
+        "Parquet file of it",
+        rb"\x93NUMPY": "an array of NumPy. Write it with np.savez(path, x=..., y=...)",
+        rb"\x80[\x02-\x05]": "a pickle, which may run any code, so that it is not read. "
+        "pandas.read_pickle(file).to_parquet(...) makes a Parquet file of it",
+        rb"\x89HDF": "an HDF5 file. pandas.read_hdf(file).to_parquet(...) makes a Parquet file of "
+        "it",
+        rb"PARE[^\n]*\0": "an encrypted Parquet file. Write it without encryption",
+    }.items()
+]
 """How files begin that are no tables, and what they are, with the remedy."""
 _MOST_OF_FIRST_ROW = 1 << 22
 """More characters than this in the first row are no names or numbers of columns."""
