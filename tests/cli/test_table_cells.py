@@ -1,5 +1,6 @@
 """Cells of tables on the command line that may mean several things."""
 
+import csv
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -37,6 +38,23 @@ def test_labels_are_those_of_the_file(run, train, labels):
     assert "60 rows" in run("evaluate", "m", "t.csv").stdout
     numbers = train(rows(lambda i: f"{i % 11}.5,{i % 7},{i:03}"))
     assert "regression" in numbers.stdout
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_predictions_of_several_lines_are_read_back(run, tmp_path, end):
+    pandas = pytest.importorskip("pandas")
+    labels, name = [f"a{end}b", "c"], f"price{end}(EUR)"
+    frame = pandas.DataFrame({"a": np.arange(60) % 7, "y": labels * 30, name: np.arange(60) / 7})
+    for target, names in (
+        ("y", ["prediction", *(f"probability_{v}" for v in labels)]),
+        (name, [name]),
+    ):
+        frame[["a", target]].to_csv("t.csv", index=False, quoting=csv.QUOTE_ALL)
+        run("train", "t.csv", "--target", target, *QUICK, "--out", "m")
+        run("predict", "m", "t.csv", "--out", "p.csv", *["--proba"] * (target == "y"))
+        found = pandas.read_csv(tmp_path / "p.csv")
+        assert len(found) == 60 and list(found) == names
+        assert target == name or set(found["prediction"]) <= set(labels)
 
 
 @pytest.mark.parametrize(
