@@ -143,6 +143,11 @@ def test_the_index_of_a_frame_is_no_feature(write):
     assert read_columns(write(",a\n0.5,1\n"))[0] == ("x0", "a")
 
 
+def test_an_empty_first_row_repeats_no_header(write):
+    with pytest.raises(FileError, match=r"line 1, column 'x0': the value is missing"):
+        read_columns(write(",,\na,b,c\n1,2,3\n"))
+
+
 @pytest.mark.parametrize("header", ["a,b", '"a" , b'])
 def test_a_repeated_header(write, header):
     with pytest.raises(FileError, match=r"line 3 repeats the header. Delete the line"):

@@ -32,6 +32,7 @@ _GAPS = re.compile(
 _NO_HYPHEN = re.compile(r"[\u2212\u2013](.+)")
 _SIGN_BEHIND = re.compile(r"([0-9].*[.,][0-9]+)-")  # 2- may be a grade
 _IN_PARENTHESES = re.compile(r"\(([0-9].*)\)")
+_IN_QUOTES = re.compile(r"'([-+.]?[0-9].*)'")
 _CURRENCY = (
     "[$€£¥₹]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR)"
 )
@@ -188,6 +189,8 @@ def _rewritten(text: str) -> Iterator[tuple[str, str]]:
         yield "its sign, which stands behind", f"-{match[1]}"
     if match := _IN_PARENTHESES.fullmatch(text):
         yield "its parentheses", f"-{match[1]}"
+    if match := _IN_QUOTES.fullmatch(text):
+        yield "its quotes", match[1]
 
 
 def remedy_of_points(cell: str) -> str:

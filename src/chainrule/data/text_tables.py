@@ -443,7 +443,8 @@ def _load_cell_by_cell(
 
 def _fault(place: str, cells: list[str], layout: Layout, column: int) -> str:
     name = layout.names[column]
-    if [cell.strip() or f"x{i}" for i, cell in enumerate(cells)] == list(layout.names):
+    written = [cell.strip() or f"x{i}" for i, cell in enumerate(cells)]
+    if layout.header_lines and written == list(layout.names):
         return f"{place} repeats the header. Delete the line."
     return f"{place}, column {name!r:.80}: {texts.fault(cells[column])}"
 
