@@ -1,6 +1,7 @@
 """What a cell becomes depends on what training decided and on the cell, not on other rows."""
 
 import datetime
+import decimal
 import json
 
 import numpy as np
@@ -139,6 +140,27 @@ def test_dates_keep_the_wall_time_of_an_offset(offset):
     np.testing.assert_array_equal(
         arrays(first, [f"{plain[1]}.5{offset}"]), arrays(first, [f"{plain[1]}.5"])
     )
+
+
+@pytest.mark.parametrize("asked", [{}, {"categorical": ["c"]}])
+def test_large_decimals_are_told_apart_as_integers(asked):
+    """As keys from a database, whose driver gives decimals for all numbers."""
+    pa = pytest.importorskip("pyarrow")
+    keys = [10**35 + k % 3 for k in range(30)]
+    decimals = [decimal.Decimal(key) for key in keys]
+    series = pd.Series(decimals, dtype=pd.ArrowDtype(pa.decimal128(38, 0)))
+    forms = [decimals, pd.Series(decimals), series]
+    tables = [pd.DataFrame({"c": form}) for form in forms]
+    tables += [kind({"c": decimals}) for kind in (pl.DataFrame, pa.table)]
+    columns = Columns.fit(pd.DataFrame({"c": keys}, dtype=object), **asked)
+    expected = columns.transform(pd.DataFrame({"c": keys}, dtype=object))["numbers"]
+    for table in tables:
+        assert Columns.fit(table, **asked).columns[0].values == columns.columns[0].values
+        np.testing.assert_array_equal(columns.transform(table)["numbers"], expected)
+    mixed = [decimal.Decimal("1.50"), decimal.Decimal("2.00"), decimal.Decimal("NaN"), None] * 5
+    made = column(mixed, categorical=["c"])
+    assert made.columns[0].values == ("1.5", "2") and made.columns[0].has_missing
+    assert arrays(column(mixed), mixed)[:4, 0].tolist() == [1.5, 2, 1.75, 1.75]
 
 
 def test_floats_do_not_tell_large_integers_apart():

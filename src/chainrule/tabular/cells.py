@@ -127,7 +127,7 @@ def of_objects(values: list[Any], place: str, wanted: Wanted | None) -> Cells:
             return _of_floats(np.array(values, np.float64), place)
         except OverflowError:  # of an integer; below its row is named
             pass
-    if any(kind.__name__ in ("Interval", "Period") for kind in set(map(type, values))):
+    if any(kind.__name__ in _NOT_PLAIN for kind in set(map(type, values))):
         values = [_plain(value) for value in values]
     missing = np.array([is_missing(value) for value in values], bool)
     present = [v for v, gone in zip(values, missing.tolist(), strict=True) if not gone]
@@ -173,11 +173,18 @@ def _as_dates(values: list[Any], place: str, order: Order = "dates") -> Cells:
     return _of_times(_times(found))
 
 
+_NOT_PLAIN = "Interval", "Period", "Decimal"
+
+
 def _plain(value: Any) -> Any:
-    """A period of pandas as its first moment, an interval as text; all else as it is."""
+    """A period of pandas as its first moment, an interval as text, a whole decimal as an integer,
+    which keeps its digits; all else as it is.
+    """
     name = type(value).__name__
     if name == "Period":
         return getattr(value, "start_time", value)
+    if isinstance(value, decimal.Decimal) and value.is_finite() and value.adjusted() < 400:
+        return int(value) if value == value.to_integral_value() else value
     return str(value) if name == "Interval" else value
 
 

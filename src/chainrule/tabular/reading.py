@@ -261,7 +261,10 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
             return cells.of_objects(series.to_list(), place, wanted)
         return cells.of_array(_floats(series), place)._replace(is_whole=True)
     if dtype.is_float() or dtype == nw.Decimal:
-        return cells.of_array(_floats(series), place, wanted)
+        values = _floats(series)
+        if dtype == nw.Decimal and _has_large(values):
+            return cells.of_objects(series.to_list(), place, wanted)
+        return cells.of_array(values, place, wanted)
     if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
         series = series.dt.replace_time_zone(None)  # as the clock shows it
     if dtype in (nw.Date, nw.Datetime, nw.Duration):
