@@ -1,7 +1,11 @@
 """Step for step the same numbers as scikit-learn's networks, to rounding."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
+
+from chainrule import Predictor
 
 pytest.importorskip("sklearn", "1.7")  # its networks take no weights of rows before
 networks = pytest.importorskip("sklearn.neural_network")
@@ -251,3 +255,16 @@ def test_sparse_labels(container):
         assert estimator.score(X, container(SEVERAL)) == (dense == SEVERAL).all(axis=1).mean()
     assert mine.validation_scores_ == theirs.validation_scores_
     assert isinstance(mine.fit(X, SEVERAL).predict(X), np.ndarray)
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_frames_of_decimals(library):
+    """scikit-learn fits on them, but does not predict for them."""
+    make = pytest.importorskip(library)
+    rows = np.round(X * 8) / 8
+    columns = {f"c{i}": list(map(Decimal, column)) for i, column in enumerate(rows.T)}
+    frame = make.DataFrame(columns) if library == "polars" else make.table(columns)
+    theirs, mine = pair("MLPRegressor", NUMBER, rows)
+    mine.fit(frame, NUMBER)
+    for found in (mine.predict(frame), Predictor(mine).predict(frame)):
+        np.testing.assert_allclose(found, theirs.predict(rows), rtol=1e-9)

@@ -106,8 +106,10 @@ def _outputs_of_few(model: Any, rows: Any) -> Array:
 
 
 def as_native(x: Array) -> Array:
-    """Numbers in the machine's byte order; floats of other widths as float64, as in `fit`."""
-    if x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8):
+    """Numbers in the machine's byte order; floats of other widths, and objects, such as decimals of
+    a frame, as float64, as in `fit`.
+    """
+    if x.dtype.kind == "O" or (x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8)):
         return x.astype(np.float64)
     return x.astype(x.dtype.newbyteorder("="), copy=False)
 
