@@ -163,6 +163,18 @@ def test_large_decimals_are_told_apart_as_integers(asked):
     assert arrays(column(mixed), mixed)[:4, 0].tolist() == [1.5, 2, 1.75, 1.75]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "longdouble"])
+def test_a_category_of_floats_is_the_same_in_any_width(dtype):
+    rates = np.array([0.1, 0.25, np.nan, 2, 0.7] * 4)
+    wide, narrow = (pd.DataFrame({"c": rates.astype(to)}) for to in ("float64", dtype))
+    for fitted in (wide, narrow):
+        columns = Columns.fit(fitted, categorical=["c"])
+        assert columns.columns[0].values == ("0.1", "0.25", "0.7", "2")
+        ones = columns.transform(wide)["numbers"]
+        assert ones.sum() == 16
+        np.testing.assert_array_equal(columns.transform(narrow)["numbers"], ones)
+
+
 def test_floats_do_not_tell_large_integers_apart():
     pandas = pytest.importorskip("pandas")
     large = [2**53 + 1 + 2 * (i % 5) for i in range(20)]

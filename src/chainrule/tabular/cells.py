@@ -90,8 +90,11 @@ def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> 
         if kind in "mM":
             values = values.astype(f"{kind}8[us]")  # of which Python has objects
         return of_objects(values.tolist(), place, wanted)
-    found = _of_typed(values, place)
-    return to_text(found) if wanted in ("text", "labels") else found
+    if wanted not in ("text", "labels"):
+        return _of_typed(values, place)
+    if values.dtype in (np.float16, np.float32):  # 0.1 is one category, of whatever width
+        values = values.astype(str).astype(np.float64)
+    return to_text(_of_typed(values, place))
 
 
 def _of_typed(values: NDArray[Any], place: str) -> Cells:
