@@ -95,7 +95,8 @@ def _order_to_split(rows: int, fraction: float, seed: int) -> NDArray[np.int64]:
     if not 0 < checks.any_number("fraction", fraction) < 1:
         raise ValueError(f"fraction is {fraction}. Give a share between 0 and 1, e.g. 0.2.")
     if rows < 2:
-        raise ValueError("x and y have 1 row, which cannot be split. Give at least 2.")
+        number = "1 row, which" if rows else "no rows, which"
+        raise ValueError(f"x and y have {number} cannot be split. Give at least 2.")
     return permutation(rows, seed, epoch=0)
 
 

@@ -428,9 +428,10 @@ def _rows_of(x: Any, y: Any) -> int:
     """The number of rows, which all arrays of x and y have.
 
     Raises:
+        TypeError: for what has no rows.
         ValueError: if it differs among them.
     """
-    counts = [*_lengths(x), *_lengths(y)]
+    counts = [*_lengths(x, "x"), *_lengths(y, "y")]
     if len({*counts}) > 1:
         raise ValueError(
             f"x and y have different numbers of rows: {', '.join(map(str, counts))}. Give a row of "
@@ -439,12 +440,18 @@ def _rows_of(x: Any, y: Any) -> int:
     return counts[0]
 
 
-def _lengths(data: Any) -> list[int]:
+def _lengths(data: Any, name: str) -> list[int]:
     """The number of rows of each of the arrays that `_take` takes rows of."""
-    if isinstance(data, (Mapping, tuple)):
+    if isinstance(data, (Mapping, tuple)) and data:
         parts = data.values() if isinstance(data, Mapping) else data
-        return [length for part in parts for length in _lengths(part)]
-    return [data.shape[0] if hasattr(data, "tocsr") else len(data)]
+        return [length for part in parts for length in _lengths(part, name)]
+    try:
+        return [data.shape[0] if hasattr(data, "tocsr") else len(data)]
+    except TypeError:
+        raise TypeError(
+            f"{name} is {checks.described(data)}, which has no rows: give an array or a frame, or "
+            "a tuple or dict of such"
+        ) from None
 
 
 def _take(data: Any, rows: NDArray[np.int64]) -> Any:
