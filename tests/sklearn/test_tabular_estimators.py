@@ -48,6 +48,51 @@ def test_a_frame_with_text_dates_and_missing_values():
     np.testing.assert_array_equal(model.model_.predict_proba(swapped), probabilities)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        (np.array([np.str_("a"), np.str_("b")], object), ["a", "b"]),
+        (np.array(["a", "a\0"], object), ["a", "a\0"]),
+        (np.array([0, 1], np.longdouble), [0.0, 1.0]),
+        (np.array(["2020-01-01", "2021-01-01"], "M8[D]"), ["2020-01-01", "2021-01-01"]),
+        (np.array(["2020-01-01", "2021-01-01"], "M8[ns]"), ["2020-01-01", "2021-01-01"]),
+        (np.array([36, 48], "m8[h]"), [1.5, 2.0]),
+    ],
+)
+def test_labels_of_any_type_are_kept(labels, kept, tmp_path):
+    if labels.dtype.kind == "M":
+        kept = [f"{date}T00:00:00.000000" for date in kept]
+    y = labels[(LABELS == "small").astype(int)]
+    model = TabularClassifier(**SMALL).fit(FRAME, y)
+    found = model.predict(FRAME)
+    assert found.dtype == labels.dtype
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(FRAME), found)
+    model.model_.save(tmp_path / "model.safetensors")
+    for table_model in (model.model_, tabular.TabularModel.load(tmp_path / "model.safetensors")):
+        assert list(table_model.classes) == kept
+        numbers = np.searchsorted(labels, found)
+        assert table_model.predict(FRAME).tolist() == [kept[number] for number in numbers]
+    rows = FRAME[["size"]]
+    for fitted, table in ((model, FRAME), (MLPClassifier(max_iter=1).fit(rows, y), rows)):
+        fitted.report(tmp_path / "report.html", table, y, train=(table, y))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a", 1] * 20, "can't be sorted: .* Give labels of one kind"),
+        ([1, "a"] * 20, "Unknown label type: y holds objects, of type int, str. Give text, whole"),
+        ([True, False] * 20, "Unknown label type: y holds objects, of type bool. Give text, whole"),
+        ([b"a", b"b"] * 20, "^Support for labels represented as bytes is not supported.* format.$"),
+    ],
+)
+@pytest.mark.parametrize("estimator", [TabularClassifier(**SMALL), MLPClassifier(max_iter=1)])
+def test_labels_that_can_not_be_told_apart(estimator, y, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        clone(estimator).fit(np.arange(40.0)[:, None], np.array(y, object))
+
+
 def test_the_same_seed_gives_the_same_model_and_rows_do_not_depend_on_others():
     first, second = (TabularRegressor(**SMALL).fit(FRAME, VALUES) for _ in range(2))
     np.testing.assert_array_equal(first.predict(FRAME), second.predict(FRAME))
@@ -324,6 +369,9 @@ def test_columns_of_any_scale_are_learnt_alike():
         pd.Series(["a", pd.NA] * 20, dtype="string"),
         pd.Series([1, pd.NA] * 20, dtype=object),
         [1, None] * 20,
+        np.array(["2020-01-01", "NaT"] * 20, "M8[D]"),
+        np.array([1, "NaT"] * 20, "m8[D]"),
+        pd.Series(pd.to_datetime(["2020-01-01", None] * 20)),
         np.ma.masked_array([1, 0] * 20, [False, True] * 20),
         np.ma.masked_array([1.0, 0.0] * 20, [False, True] * 20),
     ],

@@ -13,6 +13,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight
 
+from chainrule.checks import listed
 from chainrule.data.arrays import check_some_weight, checked_weights
 from chainrule.graph.tensor import Array
 from chainrule.tabular.cells import is_missing
@@ -37,7 +38,7 @@ class Labels:
         is_sparse: whether y was sparse.
 
     Raises:
-        ValueError: for what are no labels: real numbers, or several columns of classes.
+        ValueError: for what are no labels: real numbers, objects, or several columns of classes.
         TypeError: for labels of several kinds, as None beside text.
 
     Example:
@@ -49,13 +50,7 @@ class Labels:
     """
 
     def __init__(self, y: Any) -> None:
-        try:
-            found = type_of_target(y, input_name="y")
-        except TypeError as error:  # from sorting them
-            raise TypeError(
-                f"y holds labels that can't be sorted: {error}. Give labels of one kind, and drop "
-                "the rows that have none"
-            ) from error
+        found = kind_of_labels(y)
         if "multioutput" in found:
             raise ValueError(
                 "Multioutput target data is not supported with label binarization: give one "
@@ -96,6 +91,32 @@ class Labels:
         if len(self.classes) == 1:
             return np.repeat(self.classes, len(probabilities))
         return self.classes[(probabilities[:, 0] > 0.5).astype(np.intp)]
+
+
+def kind_of_labels(y: Any) -> str:
+    """What labels are, as scikit-learn's `type_of_target` says.
+
+    Raises:
+        TypeError: for labels that can't be sorted, as None beside text.
+        ValueError: for objects that are no text.
+    """
+    try:
+        found = str(type_of_target(y, input_name="y"))
+    except TypeError as error:
+        if "not supported between" not in str(error):
+            raise
+        raise TypeError(
+            f"y holds labels that can't be sorted: {error}. Give labels of one kind, and drop "
+            "the rows that have none"
+        ) from error
+    values = np.asarray(y) if found == "unknown" else None
+    if values is not None and values.dtype.kind == "O" and values.ndim == 1:
+        kinds = sorted({type(value).__name__ for value in values.tolist()})
+        raise ValueError(
+            f"Unknown label type: y holds objects, of type {listed(kinds)}. Give text, whole "
+            "numbers or booleans in an array of that dtype, as y.astype(str) does"
+        )
+    return found
 
 
 def weights_of_rows(
@@ -150,17 +171,20 @@ def weights_of_rows(
 
 
 def check_present(y: Any) -> None:
-    """Raise ValueError for targets that are None, pandas.NA or masked, which have no order.
+    """Raise ValueError for targets that are None, pandas.NA, NaT or masked, which have no order.
 
     Others, NaN among them, are for scikit-learn's checks.
     """
     if y is None or sparse.issparse(y):
         return
     values = unmasked(y)
-    if values.dtype.kind != "O" and not isinstance(y, np.ma.MaskedArray):
+    kind = values.dtype.kind
+    if kind not in "OmM" and not isinstance(y, np.ma.MaskedArray):
         return
     rows = values.reshape(len(values), -1) if values.ndim else values[None, None]
-    missing = np.flatnonzero([any(map(is_missing, row)) for row in rows.tolist()])
+    is_time = kind in "mM"
+    found = np.isnat(rows) if is_time else [[*map(is_missing, row)] for row in rows.tolist()]
+    missing = np.flatnonzero(np.any(found, axis=1))
     if len(missing):
         raise ValueError(
             f"Input y contains NaN: it is missing at row {missing[0]} ({len(missing)} in all). "

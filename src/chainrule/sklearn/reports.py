@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from chainrule.tabular import Columns, write_report
 from chainrule.tabular.kinds import Number
 from chainrule.tabular.reading import read
-from chainrule.tabular.targets import Classes, Target, fit_target
+from chainrule.tabular.targets import Classes, Target, classes_of, fit_target
 
 
 class ReportMixin:
@@ -81,8 +81,9 @@ class Reported:
                 "a report is on one label of each row, or on numbers: not on several labels or "
                 "quantiles"
             )
-        self.target = fit_target("regression", y) if not self.is_classification else Classes(
-            tuple(estimator.classes_.tolist())
+        self.target = (
+            classes_of(estimator.classes_) if self.is_classification
+            else fit_target("regression", y)
         )  # fmt: skip
         table = read(X, "X")
         self._names = table.names or tuple(f"x{number}" for number in range(table.width))

@@ -21,6 +21,7 @@ from chainrule.sklearn.base import (
     ClassWeight,
     check_present,
     has_held_out,
+    kind_of_labels,
     seed_from,
     weights_of_rows,
     whole_or_not_at_all,
@@ -30,7 +31,7 @@ from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
 from chainrule.tabular.reading import as_array, check_dense, rows_in, rows_of
 from chainrule.tabular.recipe import TaskName
-from chainrule.tabular.targets import Classes
+from chainrule.tabular.targets import classes_of
 from chainrule.train import Callback
 
 _ROWS = 2000
@@ -159,7 +160,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
 
     Attributes:
         classes_: the classes, sorted.
-        model_: the `TabularModel`, which can be saved without pickle.
+        model_: the `TabularModel`, which can be saved without pickle; its classes are text, numbers
+            or booleans: of dates their text, of durations days.
         columns_: what was decided for each column, a `tabular.Columns`.
         feature_importances_: the share of each column, by gradient times input; see
             `tabular.TabularModel.importances`.
@@ -265,7 +267,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             )
             validation = X_val, codes_val, weights_val
         self._fit_model(X, codes, weights, validation)
-        self.model_.target = Classes(tuple(self.classes_.tolist()))
+        self.model_.target = classes_of(self.classes_)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -443,7 +445,8 @@ def _labels(y: Any) -> NDArray[Any]:
     check_present(y)
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
+    if kind_of_labels(y) not in ("binary", "multiclass"):
+        check_classification_targets(y)
     return np.asarray(y)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ from chainrule.tabular.criteria import (
 )
 from chainrule.tabular.reading import read_targets
 from chainrule.tabular.recipe import TaskName
+from chainrule.tabular.time_texts import days_of
 
 _LARGEST = 1e300
 """Larger targets are refused: their distances, and sums over rows, would overflow float64."""
@@ -53,7 +54,7 @@ class Classes:
     """The classes of a classification.
 
     Attributes:
-        labels: the classes, sorted: all text, all whole numbers, or False and True.
+        labels: the classes, sorted: all text, all numbers, or False and True.
     """
 
     labels: tuple[Any, ...]
@@ -83,7 +84,10 @@ class Classes:
 
     def decode(self, numbers: NDArray[Any]) -> NDArray[Any]:
         """The classes of these numbers."""
-        return np.array(self.labels)[numbers]
+        labels = np.array(self.labels)
+        if labels.tolist() != list(self.labels):  # of text, without NUL at its end
+            labels = np.array(self.labels, object)
+        return labels[numbers]
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,23 @@ class Numbers:
 
 
 Target: TypeAlias = Classes | Numbers
+
+
+def classes_of(labels: NDArray[Any]) -> Classes:
+    """Sorted labels of an estimator as classes that a file can keep: dates as text, durations as
+    days, others as Python's own text, numbers and booleans.
+
+    >>> classes_of(np.array(["2026-03-01", "2026-12-31"], "M8[D]")).labels
+    ('2026-03-01T00:00:00.000000', '2026-12-31T00:00:00.000000')
+    """
+    as_kept: dict[str, Callable[[Any], Any]] = {
+        "M": cells.as_text,
+        "m": days_of,
+        "f": float,
+        "O": str.__str__,
+    }
+    convert = as_kept.get(labels.dtype.kind)
+    return Classes(tuple(labels.tolist() if convert is None else map(convert, labels)))
 
 
 def fit_target(
