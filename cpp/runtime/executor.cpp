@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <new>
-#include <ranges>
 #include <stdexcept>
 #include <utility>
 
@@ -322,10 +321,11 @@ void Executor::undo_rows() {
   const Entry entry(is_running_);
   std::int64_t calls = 0;
   for (const RowLog* const log : logs_) calls = std::max(calls, log->calls());
-  // A step that failed has done the first of its instructions alone.
+  // A step that failed has done the first of its instructions alone. No std::views::reverse: clang
+  // before 16 does not compile that of GCC's library.
   for (; calls > 0; --calls) {
-    for (RowLog* const log : logs_ | std::views::reverse) {
-      if (log->calls() == calls) log->undo_call();
+    for (auto log = logs_.rbegin(); log != logs_.rend(); ++log) {
+      if ((*log)->calls() == calls) (*log)->undo_call();
     }
   }
 }
@@ -420,15 +420,15 @@ const Executor::Total* Executor::add_totals(RunResult& result) const noexcept {
 }
 
 std::string Executor::last_writer(const Total& total) const {
-  for (const ScheduledTask& instruction : instructions_ | std::views::reverse) {
-    for (const Extent& extent : instruction.writes) {
-      if (extent.space == total.place.space && extent.begin <= total.place.offset &&
-          total.place.offset < extent.end) {
-        return instruction.label;
-      }
-    }
-  }
-  return {};
+  const auto writes_it = [&](const Extent& extent) {
+    return extent.space == total.place.space && extent.begin <= total.place.offset &&
+           total.place.offset < extent.end;
+  };
+  const auto writer = std::find_if(instructions_.rbegin(), instructions_.rend(),
+                                   [&](const ScheduledTask& instruction) {
+                                     return std::ranges::any_of(instruction.writes, writes_it);
+                                   });
+  return writer == instructions_.rend() ? std::string() : writer->label;
 }
 
 }  // namespace chainrule
