@@ -57,7 +57,9 @@ Sizes sizes_of(const Validator& validator, DType dtype, const Window& window, co
     validator.length("an axis of x", frame.lengths[axis]);
     validator.length("the step", frame.step[axis]);
     validator.demand(frame.step[axis] > 0, "the step must be positive");
-    validator.length("what lies before x", std::abs(frame.before[axis]));
+    const std::int64_t before = frame.before[axis];
+    validator.demand(before >= -most_elements && before <= most_elements,
+                     "what lies before x is too large: " + std::to_string(before));
     sizes.x = product(sizes.x, frame.lengths[axis]);
     sizes.image = product(sizes.image, window.lengths[axis]);
     sizes.w = product(sizes.w, window.kernel[axis]);

@@ -200,7 +200,8 @@ def epilogue(loads, stores, rows=2, **changes):
                 (kind, {"frame": FRAME | {"before": [0, 0]}}, "it: a window has 3 spatial axes"),
                 (kind, {"frame": FRAME | {"step": [1, 0, 1]}}, "it: the step must be positive"),
                 (kind, {"frame": FRAME | {"lengths": [1, 90, 4]}}, "it: .* after its space"),
-                (kind, {"frame": FRAME | {"before": [0, -(2**62), 0]}}, "it: what lies before x"),
+                (kind, {"frame": FRAME | {"before": [0, -(2**62), 0]}}, "it: what .* is too large"),
+                (kind, {"frame": FRAME | {"before": [0, -(2**63), 0]}}, "it: what .* is too large"),
                 (kind, {"x": B}, "it: .*"),
                 (kind, {"x": C}, "it: .*"),
             )
