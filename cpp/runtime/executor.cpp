@@ -190,9 +190,9 @@ void Executor::check_order(const RunRequest& request) const {
   const std::span<const std::int64_t> order = *request.order;
   const auto batches = static_cast<std::int64_t>(order.size()) / batch;
   if (request.first > batches || request.steps > batches - request.first) {
-    refuse("steps " + std::to_string(request.first) + " to " +
-           std::to_string(request.first + request.steps) + " of " + std::to_string(batch) +
-           " rows each, but the order has " + std::to_string(order.size()) + " rows");
+    refuse(std::to_string(request.steps) + " steps from step " + std::to_string(request.first) +
+           " on, of " + std::to_string(batch) + " rows each, but the order has " +
+           std::to_string(order.size()) + " rows");
   }
   std::int64_t rows = std::numeric_limits<std::int64_t>::max();
   for (const GatherBatch& gather : gathers_) {

@@ -110,6 +110,7 @@ def test_unfit_inputs_are_refused(bench, array, message):
         ({"order": np.array([0, 1]), "first": 1}, "the order has 2 rows"),
         ({"order": np.array([0, 1]), "first": 2**62}, "the order has 2 rows"),
         ({"order": np.array([0, 1]), "steps": 2**62}, "the order has 2 rows"),
+        ({"order": np.array([0, 1]), "first": 2**63 - 1}, "1 steps from step 9223372036854775807"),
         ({"order": np.array([0, 1]), "first": -1}, "must not be negative"),
         ({"order": np.array([0, 1]), "steps": -1}, "must not be negative"),
         ({"order": np.array([0, 1]), "threads": 0}, "threads must be from 1 to 1024, got 0"),
