@@ -242,5 +242,9 @@ def test_a_loss_that_takes_no_weights_says_so_before_training(loss):
 
 def test_a_loss_that_passes_keywords_on_takes_weights():
     x, y = classification(ROWS)
-    trainer = trainer_of(network(), lambda o, t, **k: weighted_cross_entropy(o, t, **k))
-    fit(trainer, x, y, sample_weight=W)
+    trained = []
+    for loss in (weighted_cross_entropy, lambda o, t, **k: weighted_cross_entropy(o, t, **k)):
+        trainer = trainer_of(network(), loss)
+        fit(trainer, x, y, sample_weight=W)
+        trained.append(weights(trainer.model))
+    assert_same_bits(*trained)
