@@ -1,7 +1,9 @@
 """Tables of numbers and npz files, and the errors of faulty ones."""
 
 import gzip
+import io
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +217,45 @@ def test_npz(tmp_path):
     np.savez_compressed(path, x=x, y=y, x_test=x[:1], y_test=y[:1])
     assert read_npz(path).x_test.shape == (1, 2)
     assert read_npz(path).y_test.tolist() == [0]
+
+
+class Pipe(io.BytesIO):
+    """Is written from its start to its end: an array's sizes follow it."""
+
+    def seekable(self):
+        return False
+
+    def seek(self, *args):
+        raise io.UnsupportedOperation("seek")
+
+    def tell(self):
+        raise io.UnsupportedOperation("tell")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_of_a_pipe(write, save):
+    x, y, pipe = np.arange(6.0).reshape(3, 2), np.arange(3), Pipe()
+    save(pipe, x=x, y=y)
+    content = pipe.getvalue()
+    data = read_npz(write(content, "data.npz"))
+    np.testing.assert_array_equal(data.x, x)
+    np.testing.assert_array_equal(data.y, y)
+    directory = zipfile.ZipFile(io.BytesIO(content)).start_dir
+    longer = content[:directory] + bytes(8) + content[directory:]  # its end says where it begins
+    end = longer.rindex(b"PK\x05\x06") + 16
+    longer = longer[:end] + (directory + 8).to_bytes(4, "little") + longer[end + 4 :]
+    with pytest.raises(FileError, match="belong to no array"):
+        read_npz(write(longer, "longer.npz"))
+
+
+def test_npz_of_the_second_version(tmp_path):
+    path, x, y = tmp_path / "data.npz", np.arange(6.0).reshape(3, 2), np.arange(3)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in {"x": x, "y": y}.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, array, version=(2, 0))
+    np.testing.assert_array_equal(read_npz(path).x, x)
+    np.testing.assert_array_equal(read_npz(path).y, y)
 
 
 @pytest.mark.parametrize(
