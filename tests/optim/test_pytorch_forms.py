@@ -110,9 +110,9 @@ def test_a_closure_may_return_anything_where_no_rule_compares():
     w = cr.Parameter([1.0])
     optimizer = optim.SGD([w], lr=0.5)
     w.grad = cr.tensor([1.0])
-    assert optimizer.step(lambda: None) is None
-    assert optimizer.step(lambda: {"loss": 1}) == {"loss": 1}
-    assert w.tolist() == [0.0]
+    for given in (None, {"loss": 1}, cr.tensor(3), cr.tensor([1.0, 2.0])):
+        assert optimizer.step(lambda given=given: given) is given
+    assert w.tolist() == [-1.0]
 
 
 @pytest.mark.parametrize("wrong", [1.0, "loss", nn.MSELoss])

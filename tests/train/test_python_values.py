@@ -318,6 +318,7 @@ def test_a_key_of_the_users_in_a_group_is_not_changed_in_a_capture():
         lambda group: group.get("rate", 1.0),
         lambda group: 1.0 + ("rate" in group),
         lambda group: float(len(group)) - 3,
+        lambda group: float("rate" in [*group]) + group.get("rate", 1.0),
     ],
 )
 def test_a_key_of_the_users_in_a_group_is_noticed_however_it_is_read(read):
