@@ -141,6 +141,13 @@ def test_bce_learns_from_probabilities_that_are_nearly_0():
     assert cr.grad(nn.BCELoss()(cr.sigmoid(z), [1.0]), z).item() == pytest.approx(-1.0)
 
 
+def test_bce_bounds_the_logarithm_where_pytorch_does():
+    x = np.exp([-99.9, -100.1, -100.5, -101.5])
+    wanted = torch.nn.BCELoss(reduction="none")(torch.tensor(x), torch.ones(4, dtype=torch.float64))
+    found = nn.BCELoss(reduction="none")(cr.tensor(x), np.ones(4))
+    np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_variances_of_0_and_vectors_of_0(dtype):
     x, y, v = (np.array(a, dtype) for a in ([1.0, 2.0], [1.0, 3.0], [0.0, 0.0]))
