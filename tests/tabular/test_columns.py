@@ -198,6 +198,7 @@ def test_times_and_durations_are_read_from_text():
     fitted = Columns.fit(times)
     columns = Columns.from_dict(json.loads(json.dumps(fitted.to_dict())))
     assert columns == fitted
+    assert columns != fitted.to_dict()
     expected = columns.transform(times)["numbers"]
     as_python = times.assign(long=[None if v is pd.NaT else str(v.to_pytimedelta())
                                    for v in times["long"]])  # fmt: skip

@@ -162,9 +162,14 @@ def test_numbers_are_averaged_by_the_errors_of_the_members(loss, tmp_path):
     path = tmp_path / "model.safetensors"
     model.save(path)
     assert tabular.TabularModel.load(path).weights == model.weights
-    cr.save(model.to_dict() | {"weights": [1.0, 1.0, 1.0]}, path)
-    with pytest.raises(FileError, match="do not sum to 1"):
-        tabular.TabularModel.load(path)
+    for weights, text in (
+        ([1.0, 1.0, 1.0], "do not sum to 1"),
+        ([1.5, -0.5, 0.0], "do not sum to 1"),
+        ([0.5, 0.5], "3 networks, 3 temperatures, 2 weights"),
+    ):
+        cr.save(model.to_dict() | {"weights": weights}, path)
+        with pytest.raises(FileError, match=text):
+            tabular.TabularModel.load(path)
 
 
 def test_classes_are_averaged_with_equal_weights():

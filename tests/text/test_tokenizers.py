@@ -26,6 +26,7 @@ def test_numbers_go_by_frequency_then_by_the_alphabet():
     assert limited == text.Vocabulary(["<pad>", "d", "<unk>", "a"], "<unk>")
     assert hash(limited) == hash(text.Vocabulary(list(limited), "<unk>"))
     assert limited != text.Vocabulary(list(limited))
+    assert limited != ["<pad>", "d", "<unk>", "a"]
     assert list(text.Vocabulary.from_words(Counter(words))) == ["a", "b", "c", "d"]
     with pytest.raises(TypeError, match="words are strings"):
         text.Vocabulary.from_words(Counter([1, 2]))
