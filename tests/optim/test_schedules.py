@@ -347,6 +347,35 @@ def test_arguments_are_checked(make, message):
     assert rates(optimizer) == BASE_LRS
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda optimizer: optim.StepLR(optimizer, 1),
+        lambda optimizer: optim.ReduceLROnPlateau(optimizer),
+        lambda optimizer: optim.ChainedScheduler([optim.StepLR(optimizer, 1)]),
+        lambda optimizer: optim.SequentialLR(
+            optimizer, [optim.StepLR(optimizer, 1), optim.ConstantLR(optimizer)], [3]
+        ),
+    ],
+    ids=["StepLR", "ReduceLROnPlateau", "ChainedScheduler", "SequentialLR"],
+)
+def test_a_schedule_makes_no_step_in_a_captured_graph(make):
+    optimizer = optim.SGD([cr.Parameter([1.0])], lr=0.5)
+    schedule = make(optimizer)
+    metric = [2.0] if isinstance(schedule, optim.ReduceLROnPlateau) else []
+
+    @cr.compile
+    def step(x):
+        schedule.step(*metric)
+        return x * 2.0
+
+    before = schedule.state_dict()
+    with pytest.raises(cr.SymbolicError, match="call it after the compiled function"):
+        step(np.ones(2))
+    assert schedule.state_dict() == before
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
 def test_a_refused_schedule_changes_nothing():
     class Broken(optim.Schedule):
         def lr(self, base_lr, t):
