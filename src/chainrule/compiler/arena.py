@@ -262,7 +262,7 @@ def _keep_during(
             lifetimes[storage] = Lifetime(min(begin, first), max(end, last))
             continue
         place, places = storage, free.get((layout, storage.nbytes))
-        if places and begin >= first:
+        if places:  # which the chain has used, so that this one begins within it, too
             place = hosts[storage] = places.pop()
             del lifetimes[storage]
         else:
