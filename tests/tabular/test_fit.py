@@ -92,6 +92,20 @@ def test_a_budget_of_time_shortens_the_schedule():
     assert 3 < model.report["members"][0]["epochs"]["epoch"][-1] < 100_000
 
 
+def test_a_budget_of_time_takes_the_epochs_that_fit(monkeypatch):
+    seconds = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+
+    class Clock(cr.Callback):
+        def on_epoch_begin(self, trainer):
+            seconds[0] += 5.0 if trainer.epoch == 0 else 0.5  # the first one compiles
+
+    model = tabular.fit(
+        X, Y, "regression", epochs=1000, time_budget=30, callbacks=[Clock()], progress=False, **SMALL
+    )
+    assert 48 <= model.report["members"][0]["epochs"]["epoch"][-1] <= 52
+
+
 def test_an_ensemble_has_the_members_that_begin_within_the_budget(monkeypatch):
     def slow(*given, **named):
         time.sleep(0.2)
