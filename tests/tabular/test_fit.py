@@ -100,9 +100,8 @@ def test_a_budget_of_time_takes_the_epochs_that_fit(monkeypatch):
         def on_epoch_begin(self, trainer):
             seconds[0] += 5.0 if trainer.epoch == 0 else 0.5  # the first one compiles
 
-    model = tabular.fit(
-        X, Y, "regression", epochs=1000, time_budget=30, callbacks=[Clock()], progress=False, **SMALL
-    )
+    given = {"epochs": 1000, "time_budget": 30, "callbacks": [Clock()], **SMALL}
+    model = tabular.fit(X, Y, "regression", **given)
     assert 48 <= model.report["members"][0]["epochs"]["epoch"][-1] <= 52
 
 

@@ -17,6 +17,8 @@ def test_numbers_go_by_frequency_then_by_the_alphabet():
     words = ["b", "a", "c", "a", "b", "d"]
     assert list(text.Vocabulary.from_words(words)) == ["a", "b", "c", "d"]
     assert list(text.Vocabulary.from_words(words, min_count=2)) == ["a", "b"]
+    assert list(text.Vocabulary.from_words(words, special=["b"])) == ["b", "a", "c", "d"]
+    assert list(text.Vocabulary.from_words(words, unknown="a")) == ["a", "b", "c", "d"]
     limited = text.Vocabulary.from_words(
         words, max_size=4, special=["<pad>", "d"], unknown="<unk>", min_count=1
     )
