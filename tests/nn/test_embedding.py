@@ -165,13 +165,14 @@ def test_pretrained_tables():
     np.testing.assert_allclose(bag(WORDS).numpy(), TABLE[WORDS].sum(1), **CLOSE)
 
 
+@pytest.mark.parametrize("width", [1, 2, 3])  # rows of 4 and of 8 bytes are copied as numbers
 @pytest.mark.parametrize("index", [7, -1])
-def test_an_index_out_of_range_changes_nothing(index):
-    layer, wrong = nn.Embedding(7, 3), np.array([[0, 1], [2, index]])
+def test_an_index_out_of_range_changes_nothing(index, width):
+    layer, wrong = nn.Embedding(7, width), np.array([[0, 1], [2, index]])
     message = f"index {index} is out of range for a table of 7 rows"
     with pytest.raises(IndexError, match=message):
         layer(wrong)
-    model = nn.Sequential(layer, nn.Flatten(), nn.Linear(6, 2))
+    model = nn.Sequential(layer, nn.Flatten(), nn.Linear(2 * width, 2))
     before = model.state_dict()
     x, y = np.concatenate([WORDS[:, :2], wrong]), np.array([0, 1, 0, 1, 0])
     for backend in ("native", "reference"):

@@ -127,9 +127,15 @@ def test_many_terms_and_equal_indices(dtype):
     x = table(dtype)[:, 0]
     several = [cr.tensor(x[i : i + 1]) for i in range(3000)]
     assert_right(cr.add_n(*several), [exact(x[:3000], None)], dtype)
-    indices = cr.as_tensor(np.zeros(ROWS, np.int64))
-    total = scatter_add.apply(cr.as_tensor(x), indices, shape=(2,), axis=0)
-    assert_right(total, [exact(x, None), 0], dtype)
+    for rows in (ROWS, 20_000):
+        indices = cr.as_tensor(np.zeros(rows, np.int64))
+
+        def total(x, indices=indices):
+            return scatter_add.apply(x, indices, shape=(2,), axis=0)
+
+        wanted = [exact(x[:rows], None), 0]
+        assert_right(total(cr.as_tensor(x[:rows])), wanted, dtype)
+        assert_right(native(total, x[:rows]), wanted, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
