@@ -74,6 +74,11 @@ def test_numbers_that_are_written_in_another_way(read, cells, sign, line, words)
         raise AssertionError(doubt.remedy)
 
 
+def test_commas_between_thousands_tell_of_all_columns(read):
+    found = read("a;b\n1,234,567;2,500\n1,015;3,125\n").frame
+    assert found["b"].tolist() == ["2,500", "3,125"]
+
+
 def test_points_between_thousands_beside_decimal_commas(read):
     text = "a;b;c\n" + "".join(f"{a};{b},5;{b},5\n" for b, a in enumerate(["954", "1.015"] * 5))
     (doubt,) = read(text, doubts=True).doubts

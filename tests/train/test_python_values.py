@@ -35,6 +35,8 @@ class Scaled(nn.Module):
         self.options = {"scale": 1.0}
         self.settings = SimpleNamespace(scale=1.0)
         self.mask = np.ones(4)
+        self.factor = cr.tensor(1.0, dtype="float64")
+        self.factors = [cr.tensor(1.0, dtype="float64")]
         self.after = None
 
     def shift(self):
@@ -43,6 +45,7 @@ class Scaled(nn.Module):
     def forward(self, x):
         x = self.linear(x) * self.scale * self.gain * self.parts[-1] * self.options["scale"]
         x = x * self.settings.scale * cr.tensor(self.mask) * self.shift()
+        x = x * self.factor * self.factors[0]
         return x if self.after is None else self.after(x)
 
 
@@ -92,6 +95,10 @@ CHANGES = {
     "object": lambda t: setattr(t.model[0].settings, "scale", 0.5),
     "array in place": lambda t: t.model[0].mask.__setitem__(0, 0.0),
     "array": lambda t: setattr(t.model[0], "mask", np.zeros(4)),
+    "Tensor": lambda t: setattr(t.model[0], "factor", cr.tensor(0.5, dtype="float64")),
+    "Tensor of a list": lambda t: t.model[0].factors.__setitem__(
+        0, cr.tensor(0.5, dtype="float64")
+    ),
     "module attribute": lambda t: setattr(t.model[0], "after", nn.ReLU()),
     "layer": replaced_layer,
     "appended layer": lambda t: t.model.append(nn.ReLU()),
