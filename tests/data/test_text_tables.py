@@ -91,6 +91,12 @@ def test_headers_that_count(write, text, names):
     assert read_columns(write(text))[0] == tuple(names)
 
 
+@pytest.mark.parametrize("text", [",3,4\n5,6,7\n8,9,10\n", ",3,4\n0,6,7\n"])
+def test_a_row_that_lacks_its_first_number_is_no_header(write, text):
+    with pytest.raises(FileError, match="line 1, column 'x0': the value is missing"):
+        read_columns(write(text))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -185,6 +185,16 @@ def test_numbers_are_averaged_by_the_errors_of_the_members(loss, tmp_path):
             tabular.TabularModel.load(path)
 
 
+def test_a_class_of_one_row_is_learnt_by_every_member():
+    x, labels = X[:60, :2].copy(), LABELS[:60].astype(object)
+    x[7], labels[7] = 8.0, "once"
+    given = {"preset": "ensemble", "members": 3, "epochs": 60, "validation_fraction": 0.34}
+    model = tabular.fit(x, labels, "classification", **given, **SMALL)
+    for m, t in zip(model.members, model.temperatures, strict=True):
+        one = tabular.TabularModel(model.columns, model.target, [m], [t], [1.0], {})
+        assert one.predict_proba(x[7:8])[0, model.classes.index("once")] > 0.5
+
+
 def test_classes_are_averaged_with_equal_weights():
     given = {"preset": "ensemble", "members": 3, "epochs": 5, **SMALL}
     model = tabular.fit(X, LABELS, "classification", **given)
