@@ -206,6 +206,8 @@ def test_items_that_do_not_fit_are_refused():
         b[3] = 1
     with pytest.raises(ValueError, match="broadcast"):
         b[:2] = [1, 2, 3]
+    with pytest.raises(ValueError, match="masked"):
+        b[:] = np.ma.masked_less([5, 6, 7], 6)
     narrow[0] = 255
     assert b.tolist() == [1, 2, 3] and narrow.tolist() == [255, 2, 3]
     with pytest.raises(cr.SymbolicError, match="captured"):

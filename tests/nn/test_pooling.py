@@ -50,6 +50,16 @@ def test_pooling_is_pytorchs_to_the_second_order(name, arguments, more, shape):
     assert repr(nn.from_description(nn.to_description(ours))) == repr(theirs)
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (2, 0, 8, 8)])
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("name", ["MaxPool2d", "AvgPool2d"])
+def test_no_images_give_no_windows_and_no_gradient(name, size, shape):
+    layer, x = getattr(nn, name)(size), cr.zeros(shape, requires_grad=True)
+    y = layer(x)
+    y.sum().backward()
+    assert y.shape == (*shape[:2], 8 // size, 8 // size) and x.grad.shape == shape
+
+
 def lenet(lib, **more):
     return lib.Sequential(
         lib.Conv2d(1, 3, 3, padding=1, **more),

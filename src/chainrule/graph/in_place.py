@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import checks
+from chainrule.dtypes import check_unmasked
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.registered import functions
@@ -133,6 +134,7 @@ class InPlaceOperators:
             )
 
         def written() -> Array:
+            check_unmasked("v of x[i] = v", value)
             values = value if isinstance(value, (int, float)) else np.asarray(value)
             array: Array = owner.numpy().astype(np.result_type(owner.dtype, values))
             array[index] = values

@@ -129,6 +129,7 @@ _CASES = (
     ((0, 2, 4, 4), 2, (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
     ((2, 3, 4, 10), 2, (4, 5), (4, 5), ((0, 0), (0, 0)), (1, 1)),
     ((1, 8, 4, 3), 1, (4, 4), (4, 4), ((0, 0), (0, 0)), (1, 1)),
+    ((0, 2, 4, 8), 2, (4, 4), (4, 4), ((0, 0), (0, 0)), (1, 1)),
     ((1, 3, 4, 3, 2), 1, (2, 2, 2), (1, 2, 1), ((0, 0), (1, 0), (0, 0)), (1, 1, 1)),
 )
 
@@ -269,8 +270,9 @@ def _sum_pool(x: Array, **over: Any) -> Array:
     """The sum of each window."""
     y = np.zeros(_pooled("sum_pool", x, **over), x.dtype)
     if _are_large_blocks(x.shape, **over):
-        blocks = _blocks(x, over["axis"], over["kernel"])
-        return np.add.reduce(blocks.reshape(-1, *y.shape), axis=0, out=y)
+        kernel = over["kernel"]
+        blocks = _blocks(x, over["axis"], kernel).reshape(math.prod(kernel), *y.shape)
+        return np.add.reduce(blocks, axis=0, out=y)
     for elements in _under(x, 0.0, **over):
         y += elements
     return y
