@@ -480,9 +480,10 @@ def test_a_layer_that_holds_nothing_keeps_the_digits_of_its_input(name, argument
     assert layer(data.astype(np.int64)).dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("length", [1, 3, 5, 7, 33, 300, 1000])
-def test_rows_of_one_number_are_zeros(length):
-    numbers = np.array([1e5, 99999.9, -123456.7, 1e6 + 0.1, 1 / 3, 7.7e7, 1e30], np.float32)
+def test_rows_of_one_number_are_zeros(length, dtype):
+    numbers = np.array([1e5, 99999.9, -123456.7, 1e6 + 0.1, 1 / 3, 7.7e7, 1e30], dtype)
     x = np.repeat(numbers[:, None], length, axis=1)
     groups = np.repeat(x[:, None], 4, axis=1)
 

@@ -36,9 +36,9 @@ def _mean(x: Array) -> Array:
 
 def _shifted_and_scale(x: Array, eps: float, centred: bool) -> tuple[Array, Array]:
     """x less the mean of its row, where `centred`; and what the row is multiplied by."""
-    if centred:  # in float64 the mean of a row of one float32 is that number
-        sums = np.add.reduce(x, axis=1, dtype=np.float64, keepdims=True)
-        x = x - (sums / max(x.shape[1], 1)).astype(x.dtype)
+    if centred:  # the mean of a row of one number is that number, without a rounding
+        first = x[:, :1]
+        x = x - (first + _mean(x - first))
     return x, 1 / np.sqrt(_mean(x * x) + x.dtype.type(eps))
 
 
