@@ -358,6 +358,26 @@ def test_linspace_has_the_bits_of_numpys_eager_of_graphs_and_native(dtype):
                 np.testing.assert_array_equal(found.numpy(), expected, strict=True)
 
 
+@pytest.mark.parametrize("endpoint", [True, False])
+def test_linspace_of_arrays_of_which_some_do_not_move_has_the_bits_of_numpys(endpoint):
+    ends = np.array([0.0, 2.0, 0.1]), np.array([300.0, 2.0, 7.0])
+    expected = np.linspace(*ends, 50, endpoint=endpoint)
+    leaf = cr.tensor(ends[0], requires_grad=True)
+    found = cr.linspace(leaf, ends[1], 50, endpoint)
+    np.testing.assert_array_equal(found.numpy(), expected, strict=True)
+    made = cr.compile(lambda start, stop: cr.linspace(start, stop, 50, endpoint))
+    np.testing.assert_array_equal(made(*ends).numpy(), expected, strict=True)
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_linspace_keeps_the_digits_of_numbers_beside_float64(requires_grad):
+    x = cr.tensor(0.1, "float64", requires_grad=requires_grad)
+    np.testing.assert_array_equal(cr.linspace(x, 7.3, 5).numpy(), np.linspace(0.1, 7.3, 5))
+    np.testing.assert_array_equal(cr.linspace(7.3, x, 5).numpy(), np.linspace(7.3, 0.1, 5))
+    found, expected = cr.linspace([x, 1], [7.3, 2.2], 5), np.linspace([0.1, 1], [7.3, 2.2], 5)
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
 def test_linspace_in_the_dtype_of_arrays_and_rounded_down():
     ends = np.array([0.1]), np.array([0.3])
     np.testing.assert_array_equal(cr.linspace(*ends, 4).numpy(), np.linspace(*ends, 4), strict=True)

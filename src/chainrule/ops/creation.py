@@ -359,7 +359,7 @@ def linspace(
     met = common_dtype(start, stop)
     dtype = as_dtype(met if dtype is None and met.kind == "f" else dtype)
     if holds_tensors(ends):
-        found = [as_tensor(end) for end in ends]
+        found = [x if isinstance(x, Tensor) else as_tensor(x, np.float64) for x in ends]
         if not requires_grad and any(map(_is_part_of_a_graph, found)):
             check_device(device)
             return _between(found[0], found[1], num, endpoint, dtype)
@@ -378,8 +378,9 @@ def _between(start: Tensor, stop: Tensor, num: int, endpoint: bool, dtype: np.dt
     start, stop = start.astype(np.float64), stop.astype(np.float64)
     distance = stop - start
     step = distance / steps
-    # `where` lets the native core round the product before it adds.
-    value = where(equal(step, 0.0), number / steps * distance, number * step) + start
+    # As NumPy does where a step is so small that it is 0. `where` lets the native core round the
+    # product before it adds.
+    value = where(equal(step, 0.0).any(), number / steps * distance, number * step) + start
     if endpoint and num > 1:
         value = where(number == steps, stop, value)
     return (floor(value) if dtype.kind in "iu" else value).astype(dtype)
