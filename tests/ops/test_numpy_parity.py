@@ -73,6 +73,10 @@ def test_gradients_of_broadcast_operands_are_sums(shapes):
         np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-12)
 
 
+def test_of_no_tensors_none_are_broadcast():
+    assert cr.broadcast_arrays() == np.broadcast_arrays() == ()
+
+
 def test_shapes_that_do_not_broadcast_are_named():
     for x in (cr.tensor(np.ones((2, 3))), cr.placeholder((2, 3))):
         with pytest.raises(cr.ShapeError, match=r"add: shapes \(2, 3\) and \(4,\)"):

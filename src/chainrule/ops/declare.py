@@ -194,7 +194,7 @@ def filled(number: Any, like: Tensor) -> Tensor:
 def broadcast(name: str, *tensors: Tensor) -> list[Tensor]:
     """The Tensors as explicit nodes of one shape, by NumPy's rules."""
     shapes = [t.shape for t in tensors]
-    if shapes.count(shapes[0]) == len(shapes):
+    if not shapes or shapes.count(shapes[0]) == len(shapes):
         return [*tensors]
     try:
         shape = np.broadcast_shapes(*shapes)
