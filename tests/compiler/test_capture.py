@@ -218,6 +218,7 @@ def test_eager_nodes_of_before_are_constants():
     p.assign([100.0])
     assert graph(np.float32([1])).tolist() == [6]
     assert graph.reads == {}
+    assert "constant 6.0" in str(graph) and "constant 6.0" in graph._repr_html_()
 
 
 def test_a_capture_works_in_another_thread_meanwhile():

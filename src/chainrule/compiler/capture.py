@@ -139,7 +139,7 @@ class CapturedGraph:
         for number, node in enumerate(self.nodes):
             names[node] = f"%{number}"
             shape = "x".join(map(str, node.shape)) or "scalar"
-            if node.operation is not None:
+            if node.operation is not None and node.value is None:
                 arguments = [names[i] for i in node.inputs]
                 arguments += [f"{key}={value}" for key, value in node.attributes.items()]
                 text = f"{node.operation.name}({', '.join(arguments)})"
