@@ -124,7 +124,7 @@ class InPlaceOperators:
         return self._take_result("^=", lambda: operator.xor(self, other))
 
     def __setitem__(self: Any, index: Any, value: TensorLike) -> None:
-        """Replace elements of a State, by NumPy's indices; a Tensor that is none refuses."""
+        """Replace elements of a State, in a copy, by NumPy's indices; another Tensor refuses."""
         owner = getattr(self, "owner", self)
         if not owner.is_state:
             raise TypeError(
