@@ -85,7 +85,7 @@ class ProgressReport:
         if self._bar is not None:
             self._bar.stop()
         if self._line is not None:
-            self._line.close()
+            self._line.flush()
 
     def step(self, epoch: int, done: int, loss: float) -> None:
         """`done` batches of epoch number `epoch` are done, with this mean loss so far."""
@@ -142,9 +142,9 @@ class _NotebookLine:
         """Replace the line by this one, now or when the next is due."""
         self._held = text
         if time.monotonic() - self._shown_at >= _REFRESH_SECONDS:
-            self.close()
+            self.flush()
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Show the text that is still held back."""
         if self._held is None:
             return
