@@ -97,7 +97,8 @@ def refuse_order(name: str, order: str) -> NoReturn:
 
 def _transposed(x: Tensor, axes: Shape) -> Spec:
     if sorted(axes) != list(range(x.ndim)):
-        swap = f"; two are swapped by x.swapaxes{axes}" if len(axes) == 2 < x.ndim else ""
+        are_two = len(axes) == 2 < x.ndim and len({*axes} & {*range(x.ndim)}) == 2
+        swap = f"; two are swapped by x.swapaxes{axes}" if are_two else ""
         raise ShapeError(
             f"transpose: {axes} is not a permutation of the axes of shape {x.shape}{swap}"
         )
