@@ -208,6 +208,19 @@ def test_bad_arguments_are_refused():
         layer(np.ones((6, 5, 3)), np.ones((2, 5, 4)))
     with pytest.raises(cr.ShapeError, match="state of this cell"):
         nn.GRUCell(3, 4)(np.ones((2, 3)), np.ones((3, 4)))
+    for one_state in (nn.GRU(3, 4, 2), nn.RNN(3, 4, 2)):
+        x, pair = np.ones((6, 5, 3), "f"), layer(np.ones((6, 5, 3), "f"))[1]
+        with pytest.raises(
+            cr.ShapeError, match=r"only an LSTM has a pair \(h, c\). Of a pair give"
+        ):
+            one_state(x, pair)
+        assert one_state(x, pair[0])[0].shape == (6, 5, 4)
+        assert one_state(x, [pair[0][0], pair[0][1]])[0].shape == (6, 5, 4)  # by layers
+    for cell in (nn.GRUCell(3, 4), nn.RNNCell(3, 4)):
+        pair = nn.LSTMCell(3, 4)(np.ones((5, 3), "f"))
+        with pytest.raises(cr.ShapeError, match="only an LSTM has a pair"):
+            cell(np.ones((5, 3), "f"), pair)
+        assert cell(np.ones((5, 3), "f"), pair[0]).shape == (5, 4)
     with pytest.raises(ValueError, match="enforce_sorted=False"):
         rnn.pack_padded_sequence(np.ones((3, 2, 1)), [1, 2])
     with pytest.raises(ValueError, match=r"in 1 \.\.\. 3; they run from 1 to 4"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from chainrule.graph.tensor import Tensor
+from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn.functional.linear import linear
 from chainrule.ops import relu, sigmoid, stack, tanh, unstack, where
 from chainrule.ops.index import part_of
@@ -76,6 +76,13 @@ def inputs_of_steps(x: Tensor, weights: Weights, *, joins_biases: bool) -> Tenso
     if joins_biases and bias is not None and weights.bias_hh is not None:
         bias = bias + weights.bias_hh
     return linear(x, weights.weight_ih, bias)
+
+
+def remedy_for_pair(given: Sequence[TensorLike] | None) -> str:
+    """What to say of a refused state that is an LSTM's pair where it has one part."""
+    if given is None or len(given) != 1 or not isinstance(given[0], (tuple, list)):
+        return ""
+    return ": it is one Tensor h, and only an LSTM has a pair (h, c). Of a pair give its first"
 
 
 def unrolled(

@@ -24,6 +24,7 @@ from chainrule.nn.recurrence import (
     gru_step,
     inputs_of_steps,
     lstm_step,
+    remedy_for_pair,
     rnn_step,
     unrolled,
 )
@@ -207,6 +208,7 @@ class _Recurrent(Layer):
             if h.shape != wanted:
                 raise ShapeError(
                     f"a first state of this layer has shape {wanted} for this input, got {h.shape}"
+                    f"{remedy_for_pair(hx)}"
                 )
             parts.append(unstack(h.reshape(count, batch, size)))
         return list(zip(*parts, strict=True))

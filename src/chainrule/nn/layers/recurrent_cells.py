@@ -24,6 +24,7 @@ from chainrule.nn.recurrence import (
     gru_step,
     inputs_of_steps,
     lstm_step,
+    remedy_for_pair,
     rnn_step,
 )
 from chainrule.ops import zeros
@@ -87,6 +88,7 @@ class _Cell(Layer):
             if h.shape != wanted:
                 raise ShapeError(
                     f"the state of this cell has shape {wanted} for this input, got {h.shape}"
+                    f"{remedy_for_pair(hx)}"
                 )
         weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         z = inputs_of_steps(x, weights, joins_biases=self.joins_biases)
