@@ -268,3 +268,20 @@ def test_errors_name_the_place_where_a_layer_stands_now(change, where):
 def test_a_class_in_place_of_a_module_is_named_with_the_remedy():
     with pytest.raises(TypeError, match=r"Modules, got <class .*ReLU.*give an object of it, ReLU"):
         nn.ModuleList([nn.ReLU])
+
+
+@pytest.mark.parametrize(
+    ("held", "remedy"),
+    [
+        (nn.ModuleList([nn.ReLU()]), "one by one; nn.Sequential calls its modules in turn"),
+        (nn.ModuleDict({"a": nn.ReLU()}), "the forward of a model uses one by one"),
+        (nn.ParameterList([cr.ones(2)]), "the forward of a model uses one by one"),
+        (nn.ParameterDict({"a": cr.ones(2)}), "the forward of a model uses one by one"),
+    ],
+)
+def test_what_only_holds_parts_says_who_calls_them(held, remedy):
+    for model in (held, nn.Sequential(nn.ReLU(), held)):
+        with pytest.raises(NotImplementedError, match=f"has no forward method: .*{remedy}"):
+            model(cr.ones(2))
+    with pytest.raises(NotImplementedError, match=r"define forward\(self, x\)"):
+        nn.Module()(cr.ones(2))

@@ -23,6 +23,7 @@ class _Held(Module, Generic[T]):
 
     _registry: str
     _kind: type
+    _to_be_called = "it holds parts, which the forward of a model uses one by one"
 
     def _held(self) -> dict[str, T]:
         held: dict[str, T] = vars(self)[self._registry]
@@ -199,6 +200,7 @@ class ModuleList(ListOfParts[Any]):
     """
 
     _registry, _kind = "_modules", Module
+    _to_be_called = f"{_Held._to_be_called}; nn.Sequential calls its modules in turn"
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()

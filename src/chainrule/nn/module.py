@@ -53,9 +53,7 @@ class IncompatibleKeys(NamedTuple):
 
 
 def _no_forward(self: Module, *inputs: Any, **keywords: Any) -> Any:
-    raise NotImplementedError(
-        f"{type(self).__name__} has no forward method: define forward(self, x)"
-    )
+    raise NotImplementedError(f"{type(self).__name__} has no forward method: {self._to_be_called}")
 
 
 class Module(Moded, Hooked, Placed):
@@ -112,6 +110,7 @@ class Module(Moded, Hooked, Placed):
     _unsaved: set[str]
 
     forward: Callable[..., Any] = _no_forward
+    _to_be_called = "define forward(self, x)"  # the remedy where there is none
 
     def __init__(self) -> None:
         self.training = True
