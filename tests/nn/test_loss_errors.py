@@ -13,10 +13,14 @@ from chainrule import nn
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
-        (np.zeros((4, 1), "f"), cr.DTypeError, ["float32 of shape (4, 1)", "reshape((4,))"]),
-        (np.zeros(4), cr.DTypeError, ["float64 of shape (4,)", "astype('int64')"]),
+        (
+            np.zeros((4, 1), "f"),
+            cr.DTypeError,
+            ["float32 of shape (4, 1)", " Use target.reshape((4,)).astype('int64')."],
+        ),
+        (np.zeros(4), cr.DTypeError, ["float64 of shape (4,)", " Use target.astype('int64')."]),
         (np.zeros(4, bool), cr.DTypeError, ["bool"]),
-        (np.zeros((4, 1), int), cr.ShapeError, ["(4, 1)", "reshape((4,))"]),
+        (np.zeros((4, 1), int), cr.ShapeError, ["(4, 1)", " Use target.reshape((4,))."]),
         (np.zeros((4, 3), int), cr.ShapeError, ["argmax(1)"]),
         (np.zeros(3, int), cr.ShapeError, ["one label for each row", "(4, 3)", "(3,)"]),
     ],

@@ -113,7 +113,8 @@ def _class_labels(scores: Tensor, target: Tensor) -> Tensor:
         if target.shape == scores.shape:
             remedy = f"Of one-hot rows take target.argmax({min(scores.ndim, 2) - 1})."
         elif target.size == math.prod(shape):
-            remedy = f"Use target.reshape({shape}), with .astype('int64') unless it is integer."
+            remedy = "Use target" + (f".reshape({shape})" if target.shape != shape else "")
+            remedy += "." if target.dtype.kind in "iu" else ".astype('int64')."
         elif scores.ndim > 2 and target.shape in (scores.shape[:-1], (*scores.shape[:-1], 1)):
             remedy = "The classes are axis 1 of the input: give cr.moveaxis(input, -1, 1)"
             remedy += "." if target.ndim < scores.ndim else ", and target[..., 0]."
