@@ -304,6 +304,11 @@ def test_elements_of_a_computed_tensor_are_not_written():
         with pytest.raises(TypeError, match=r"where\(mask, v, x\), put and put_along_axis"):
             x[0] = 5.0
         assert x.tolist() == w.tolist() == [1.0, 2.0]
+    (w * w).sum().backward()
+    with pytest.raises(TypeError, match=r"A gradient is replaced, as by p.grad = 0.5 \* p.grad"):
+        w.grad[:] *= 0.5  # as textbooks clip
+    w.grad = 0.5 * w.grad
+    assert w.grad.tolist() == [1.0, 2.0]
 
 
 def test_a_product_of_another_shape_is_not_broadcast():

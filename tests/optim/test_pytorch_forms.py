@@ -45,6 +45,7 @@ def test_named_parameters_of_a_model_and_a_group_more():
         ({cr.Parameter([1.0])}, "a set, whose order differs"),
         ([{"params": {cr.Parameter([1.0])}}], "a set, whose order differs"),
         ([("weight", 3.0)], "an optimiser trains Parameters; number 0 is 3.0"),
+        ([nn.Linear(2, 2)], r"number 0 is Linear\(.*: unpack its parameters\(\)"),
     ],
 )
 def test_other_forms_are_refused(params, message):

@@ -130,7 +130,8 @@ class InPlaceOperators:
             raise TypeError(
                 "x[i] = v would write into a Tensor, which is immutable: chainrule.where(mask, v, "
                 "x), put and put_along_axis make a new Tensor, concatenate and stack build one "
-                "from parts, and so does chainrule.tensor of a NumPy array that you fill"
+                "from parts, and so does chainrule.tensor of a NumPy array that you fill. A "
+                "gradient is replaced, as by p.grad = 0.5 * p.grad"
             )
 
         def written() -> Array:

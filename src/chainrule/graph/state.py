@@ -498,6 +498,7 @@ def distinct_parameters(
     for position, parameter in enumerate(found):
         if not isinstance(parameter, Parameter):
             remedy = ": make it a chainrule.Parameter" if isinstance(parameter, Tensor) else ""
+            remedy = ": unpack its parameters()" if is_model(parameter) else remedy
             raise TypeError(f"{purpose}; number {position} is {parameter!r}{remedy}")
         if parameter in seen:
             raise ValueError(
