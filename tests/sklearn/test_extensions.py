@@ -328,6 +328,16 @@ def test_callbacks_of_scikit_learn(solver):
     assert not np.array_equal(estimator.predict_proba(X), probabilities)
 
 
+def test_callbacks_of_scikit_learn_take_rows_with_missing_values():
+    callback = pytest.importorskip("sklearn.callback")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    holes = np.where(X > 1.5, np.nan, X)
+    assert np.isnan(holes).any()
+    estimator = classifier(max_iter=3, allow_nan=True).set_callbacks(monitor).fit(holes, THREE)
+    scores = [row["accuracy"] for row in monitor.get_logs(select="all")[0].data]
+    assert scores[-1] == estimator.score(holes, THREE)
+
+
 def test_copies_are_their_own(tmp_path):
     first = classifier(dropout=0.1).fit(X, THREE)
     before = first.predict_proba(X)

@@ -23,7 +23,7 @@ class FitTask(Callback):
 
     Args:
         estimator: that is fitted.
-        X, y: the rows, checked.
+        X, y: the rows, checked, with missing values as they were given.
         weights: of the rows, or None.
         epochs: how many there are at most.
     """

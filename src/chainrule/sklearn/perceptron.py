@@ -160,9 +160,9 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         hidden = widths_of(self.hidden_layer_sizes)
         self._check_parts(incremental, has_held_out=held_out[0] is not None)
         check_present(y)
-        X, y = self._validate_input(X, y, incremental, reset=first)
-        weights = weights_of_rows(X, y, sample_weight, self._class_weight(), dtype=X.dtype)
-        X = self._filled(as_rows(X, keeps_short=not self.residual), reset=first)
+        given, y = self._validate_input(X, y, incremental, reset=first)
+        weights = weights_of_rows(given, y, sample_weight, self._class_weight(), dtype=given.dtype)
+        X = self._filled(as_rows(given, keeps_short=not self.residual), reset=first)
         validation = self._given_validation(*held_out, X.dtype)
         self._random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._outputs_of(y)
@@ -180,15 +180,15 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             self.out_activation_ = self._out_activation()
         self._network = network
         with whole_network(self):
-            self._train(X, y, weights, validation, incremental)
+            is_watched = not incremental and hasattr(self, "_skl_callbacks")
+            task = FitTask(self, given, y, weights, self.max_iter) if is_watched else None
+            self._train(X, y, weights, validation, task, incremental)
         return self
 
     def _train(
-        self, X: Any, y: Any, weights: Any, validation: Validation | None, incremental: bool
+        self, X: Any, y: Any, weights: Any, validation: Any, task: FitTask | None, incremental: bool
     ) -> None:
-        network, task = self._network, None
-        if not incremental and hasattr(self, "_skl_callbacks"):
-            task = FitTask(self, X, y, weights, self.max_iter)
+        network = self._network
         if self.solver == "lbfgs":
             self._fit_lbfgs(X, y, weights, task)
         else:
