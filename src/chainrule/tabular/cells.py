@@ -92,9 +92,17 @@ def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> 
         return of_objects(values.tolist(), place, wanted)
     if wanted not in ("text", "labels"):
         return _of_typed(values, place)
-    if values.dtype in (np.float16, np.float32):  # 0.1 is one category, of whatever width
-        values = values.astype(str).astype(np.float64)
+    if values.dtype in NARROW:
+        values = _as_written(values)
     return to_text(_of_typed(values, place))
+
+
+def _as_written(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Narrow floats as float64, where 0.1 is 0.1; whole numbers keep their digits."""
+    distinct, places = np.unique(values, return_inverse=True)
+    exact = distinct.astype(np.float64)
+    written = distinct.astype(str).astype(np.float64)
+    return np.where(exact == np.rint(exact), exact, written)[places]
 
 
 def _of_typed(values: NDArray[Any], place: str) -> Cells:
@@ -119,6 +127,9 @@ PLAIN = {float, int, type(None), np.float64}
 QUANTITIES: tuple[Wanted, ...] = ("numbers", "times", "durations")
 _BOOLEANS = bool, np.bool_
 _NUMBERS = numbers.Real, decimal.Decimal
+NARROW = np.float16, np.float32
+"""Types of floats whose digits are others in float64."""
+
 _DATES = datetime.date, np.datetime64
 _LENGTHS = datetime.timedelta, np.timedelta64
 
@@ -426,7 +437,9 @@ def as_text(value: Any) -> str:
         found = float(value)
     except OverflowError:
         return str(value)
-    return str(int(found)) if found.is_integer() else str(found)
+    if found.is_integer():
+        return str(int(found))
+    return str(float(str(value))) if isinstance(value, NARROW) else str(found)
 
 
 def canonical(text: str, meaning: Meaning) -> str:

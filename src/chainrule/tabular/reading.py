@@ -272,9 +272,13 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
         return cells.of_array(np.asarray(series.to_numpy()).astype(kind), place, wanted)
     if dtype == nw.Boolean and not missing.any():
         return cells.of_array(np.asarray(series.to_numpy()).astype(bool), place, wanted)
-    if dtype in (nw.Categorical, nw.Enum) and wanted is None:  # numbers are meant as categories
-        return cells.of_objects(series.to_list(), place, "text")._replace(was="categories")
-    return cells.of_objects(series.to_list(), place, wanted)
+    if dtype not in (nw.Categorical, nw.Enum):
+        return cells.of_objects(series.to_list(), place, wanted)
+    array = series.to_numpy()
+    values = list(array) if array.dtype in cells.NARROW else series.to_list()
+    if wanted is None:  # numbers are meant as categories
+        return cells.of_objects(values, place, "text")._replace(was="categories")
+    return cells.of_objects(values, place, wanted)
 
 
 def _of_arrow(native: Any) -> Any:
