@@ -128,6 +128,7 @@ def test_no_such_target(write, text, target, words):
         ("1,5;2\n1;2\n", "line 1, column 'x0': '1,5' has a decimal comma"),
         ("a b\n1 2\n", "line 2, column 'a b': '1 2' is not a number"),
         (b"a,b\n\xff\xfe,2\n", r"not UTF-8 text \(byte 0xff in line 2\)"),
+        (b"a,b\r1,2\r\xe9,2\r", r"not UTF-8 text \(byte 0xe9 in line 3\)"),
         (b"a,b\n" + b"1,2\n" * 99_999 + b"\xe9", r"not UTF-8 text \(byte 0xe9 in line 100001\)"),
         ("a,b\n1,2\n".encode("utf-16-le"), "no UTF-8 text: it has bytes of 0.*Save it as UTF-8"),
         ("a,b\n1,2\n".encode("utf-32"), "no UTF-8 text: it has bytes of 0"),

@@ -95,8 +95,9 @@ def foreign_kind(file: BinaryIO) -> str | None:
 def other_byte(file: BinaryIO) -> str:
     """The first byte of a file that is of no UTF-8, and its line."""
     file.seek(0)
-    lines = (line.decode(errors="surrogateescape") for line in file)
-    number, byte = next((n, b) for n, line in enumerate(lines, 1) if (b := _ESCAPED.search(line)))
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape")
+    number, byte = next((n, b) for n, line in enumerate(text, 1) if (b := _ESCAPED.search(line)))
+    text.detach()
     return f"byte 0x{ord(byte[0]) - 0xDC00:02x} in line {number}"
 
 
