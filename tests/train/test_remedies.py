@@ -54,6 +54,11 @@ WRONG = {
         lambda: optim.Adam(nn.Linear(2, 1).parameters(), learning_rate=0.1, beta_1=0.5),
         r"here beta_1 is betas\[0\], learning_rate is lr",
     ),
+    "beta_1": (
+        lambda: optim.SGD(nn.Linear(2, 1).parameters(), 0.1, beta_1=0.5, clipvalue=1, epsilon=1),
+        "no argument beta_1, clipvalue, epsilon; here clipvalue is",
+    ),
+    "rho": (lambda: optim.Adam(nn.Linear(2, 1).parameters(), rho=0.5), "no argument rho$"),
     "clipnorm": (lambda: optim.SGD(nn.Linear(2, 1).parameters(), 0.1, clipnorm=1), "clip_norm"),
     "cuda": (lambda: nn.Linear(2, 1).cuda(), r"computes on the CPU"),
     "to": (lambda: nn.Linear(2, 1).to("cuda"), r"computes on the CPU"),

@@ -74,13 +74,23 @@ def taken_options(kind: type, options: Options | None, defaults: Mapping[str, An
             "by hand, W - lr * chainrule.grad(loss, W)"
         )
     if unknown := given.keys() - Options.__annotations__.keys():
-        known = [f"{name} is {_OF_KERAS[name]}" for name in sorted(unknown & _OF_KERAS.keys())]
+        known = [
+            f"{name} is {ours}"
+            for name, ours in sorted(_OF_KERAS.items())
+            if name in unknown and _is_had(ours, defaults)
+        ]
         remedy = f"; here {', '.join(known)}" if known else ""
         if not kind.__module__.startswith("chainrule."):
             remedy = f": {_OF_YOUR_OWN}"
         raise TypeError(f"{kind.__name__} has no argument {', '.join(sorted(unknown))}{remedy}")
     maximize: bool = given.get("maximize", False)
     return maximize
+
+
+def _is_had(ours: str, defaults: Mapping[str, Any]) -> bool:
+    """Whether an optimiser with these hyper-parameters has what is written for a keyword."""
+    name = ours.partition("[")[0]
+    return name in defaults or not name.isidentifier()
 
 
 def as_groups(params: Any) -> list[Mapping[str, Any]]:
