@@ -139,6 +139,8 @@ def test_no_such_target(write, text, target, words):
         (b'{"a": [1, 2]}', "is JSON, not a table"),
         ('[\n  {\n    "a": 1\n  }\n]', "is JSON, not a table"),
         ("<!DOCTYPE html>\n<html>\n", "is an HTML page or XML, not a table. Download"),
+        ("\ufeff\n<!DOCTYPE html>\n", "is an HTML page or XML, not a table. Download"),
+        ("\ufeff[\n  {", "is JSON, not a table"),
         ("<?xml version='1.0'?>\n<a/>\n", "is an HTML page or XML"),
         (b"ARROW1\0\0" + bytes(20), r"is an Arrow or Feather file. pandas.read_feather\(file\)"),
         (b"\x93NUMPY\x01\0" + bytes(20), "is an array of NumPy. Write it with np.savez"),

@@ -190,9 +190,10 @@ _FOREIGN = [
         rb"BZh": _ZIPPED.format("bzip2"),
         rb"\xfd7zX": _ZIPPED.format("xz"),
         rb"\x28\xb5\x2f\xfd": _ZIPPED.format("zstd"),
-        rb"[\[{](\s*[\"\[{]|\s*[\r\n])": _JSON,
-        rb"<(?i:!doctype|html|head|table|\?xml)": "an HTML page or XML, not a table. Download the "
-        "file that the page is of, or make one by pandas.read_html(file)[0].to_csv(...)",
+        rb"(?:\xef\xbb\xbf)?\s*[\[{](\s*[\"\[{]|\s*[\r\n])": _JSON,
+        rb"(?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|head|table|\?xml)": "an HTML page or XML, not a "
+        "table. Download the file that the page is of, or make one by "
+        "pandas.read_html(file)[0].to_csv(...)",
         rb"ARROW1\0": "an Arrow or Feather file. pandas.read_feather(file).to_parquet(...) makes a "
         "Parquet file of it",
         rb"\x93NUMPY": "an array of NumPy. Write it with np.savez(path, x=..., y=...)",
