@@ -271,6 +271,41 @@ def test_attributes_of_objects_of_other_classes(kind, read, monkeypatch):
         np.testing.assert_allclose(trainer.predict(X), wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize("is_in_place", [False, True])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({1}, {True}),
+        ({0.0}, {-0.0}),
+        ({(0.0,)}, {(-0.0,)}),
+        ({1: 2.0}, {True: 2.0}),
+        ({0.0: 2.0}, {-0.0: 2.0}),
+        ({"a": 1.0, "b": 2.0}, {"b": 2.0, "a": 1.0}),
+    ],
+    ids=str,
+)
+def test_elements_and_keys_that_are_equal_and_yet_differ(before, after, is_in_place):
+    """A sum by the sign, the type and the order of what is held; as uncompiled code gives it."""
+    held = types.SimpleNamespace(all=before.copy())
+
+    def shift(x):
+        first = next(iter(held.all))
+        (number,) = first if isinstance(first, tuple) else (first,)
+        if isinstance(number, float):
+            return x + float(np.copysign(3.0, number))
+        return x + ["a", "b", 1].index(number) + 5.0 * (type(number) is bool)
+
+    compiled = cr.compile(lambda x: shift(x))
+    x = np.ones(2)
+    for now in (before, after, before):
+        if is_in_place:
+            held.all.clear()
+            held.all.update(now)
+        else:
+            held.all = now.copy()
+        np.testing.assert_array_equal(compiled(x).numpy(), shift(x))
+
+
 @pytest.mark.parametrize("kind", ["argparse", "optparse"])
 def test_settings_of_any_name(kind):
     held = argparse.Namespace(w0=1.0) if kind == "argparse" else optparse.Values({"w0": 1.0})

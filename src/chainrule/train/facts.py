@@ -30,7 +30,7 @@ from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.optimizer import OWN_ATTRIBUTES, Optimizer
 from chainrule.train import outside
 from chainrule.train.iterators import is_iterator
-from chainrule.train.probes import Cells, Content, Items, Names, Probe, Slots, checksum
+from chainrule.train.probes import Cells, Content, Items, Keys, Names, Probe, Slots, checksum, exact
 from chainrule.train.randomness import random_generators
 from chainrule.train.user_code import (
     PLAIN,
@@ -49,7 +49,6 @@ from chainrule.train.user_code import (
 )
 
 _requires_grad = attrgetter("requires_grad")
-_BY_DIGITS = frozenset((float, complex, slice))
 _REGISTRIES = frozenset(("_parameters", "_buffers", "_unsaved", "_column_names", "_path"))
 _REPLACED = ("_modules", "_computed")
 """The dicts of a module that change only where `changes.count` moves."""
@@ -152,8 +151,7 @@ class Facts:
     def _visit(self, value: Any, what: str) -> None:
         kind = type(value)
         if kind in PLAIN:
-            # A float by its digits: 0.0 equals -0.0, and NaN not itself.
-            self.items.append((kind, repr(value) if kind in _BY_DIGITS else value))
+            self.items.append(exact(value))
             return
         number = self._numbers.get(id(value))
         if number is not None:
@@ -272,10 +270,11 @@ class Facts:
             self._names(f"of {kind}", vars(optimizer), own)
 
     def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
-        kind, length = type(mapping), len(mapping)
-        self.items.append((kind, length))
+        kind = type(mapping)
+        self.items.append((kind, tuple(map(exact, mapping))))
         self.is_shareable &= PLAIN.issuperset(map(type, mapping))
-        self._names(f"in the {kind.__name__} {what}", mapping, mapping, length=length)
+        self._probe(Keys(f"names in the {kind.__name__} {what}", mapping))
+        self._names(f"in the {kind.__name__} {what}", mapping, mapping)
 
     def _sequence(self, sequence: Any, what: str) -> None:
         self.items.append((type(sequence), len(sequence)))
@@ -285,9 +284,10 @@ class Facts:
             self._visit(value, what)
 
     def _set(self, elements: Any, what: str) -> None:
-        self.items.append(frozenset(elements))
+        probe = Content(f"the set {what}", elements, exact)
+        self.items.append(probe.content)
         self.is_shareable &= PLAIN.issuperset(map(type, elements))
-        self._probe(Content(f"the set {what}", elements, frozenset))
+        self._probe(probe)
 
     def _function(self, function: FunctionType, what: str) -> None:
         self._note_code(function.__module__)

@@ -14,6 +14,7 @@ from chainrule.graph.context import MISSING
 from chainrule.graph.tensor import Array
 
 _contents = attrgetter("cell_contents")
+_BY_DIGITS = frozenset((float, complex, slice))
 
 
 class Probe:
@@ -84,6 +85,16 @@ class Items(Probe):
         return len(self.target) == len(self.values) and all(map(is_, self.target, self.values))
 
 
+class Keys(Items):
+    """A mapping has these very keys, in this order."""
+
+    __slots__ = ()
+
+    def changed(self) -> list[tuple[int, Any]]:
+        """Nothing: the values are those of `Names`."""
+        return []
+
+
 class Cells(Probe):
     """The outer variables of a function, those that have values, hold these very objects."""
 
@@ -127,6 +138,19 @@ class Content(Probe):
 
     def holds(self) -> bool:
         return bool(self.read(self.target) == self.content)
+
+
+def exact(value: Any) -> Any:
+    """A hashable value that tells plain ones apart by type and digits: 1 equals True, 0.0 -0.0.
+
+    It does so within tuples and sets, too, and NaN equals itself.
+    """
+    kind = type(value)
+    if isinstance(value, tuple):
+        return kind, tuple(map(exact, value))
+    if isinstance(value, (set, frozenset)):
+        return kind, frozenset(map(exact, value))
+    return kind, repr(value) if kind in _BY_DIGITS or isinstance(value, np.generic) else value
 
 
 def checksum(array: Array) -> Any:
