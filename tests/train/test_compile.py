@@ -196,6 +196,16 @@ def test_the_factory_of_a_defaultdict_is_part_of_the_signature(backend):
         assert get(defaultdict(factory), np.ones(1)).tolist() == [wanted]
 
 
+def test_equal_keys_of_other_types_and_signs_are_other_signatures(backend):
+    def shifted(given, x):
+        (key,) = given
+        return x + float(np.copysign(3.0, key)) + 5.0 * (type(key) is bool)
+
+    compiled, x = cr.compile(shifted, backend=backend), np.ones(2)
+    for key in (1, True, 1, 0.0, -0.0, 0.0):
+        np.testing.assert_array_equal(compiled({key: x}, x).numpy(), shifted({key: x}, x))
+
+
 PLAIN = {
     "slice": (lambda x, part: x[part], [slice(0, 2), slice(1, None), slice(0, 2)]),
     "zeros": (lambda x, number: x / number, [0.0, -0.0, 0, False]),

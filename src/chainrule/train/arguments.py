@@ -12,6 +12,7 @@ from chainrule.compiler.recording import Argument
 from chainrule.dtypes import check_unmasked
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
+from chainrule.train.probes import exact
 from chainrule.train.user_code import PLAIN
 from chainrule.trees import check_items_only, elements, items, own_attributes, with_values
 
@@ -32,7 +33,7 @@ def sign(argument: Any, given: list[Any], key: list[Any]) -> None:
     elif isinstance(argument, dict):
         check_items_only(argument)
         held = items(argument)
-        key.append((type(argument), *[name for name, _ in held]))
+        key.append((type(argument), *[exact(name) for name, _ in held]))
         if isinstance(argument, defaultdict):
             sign(argument.default_factory, given, key)
         for _, value in held:
