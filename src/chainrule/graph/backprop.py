@@ -400,7 +400,7 @@ def _keeps_gradient(variable: Tensor) -> bool:
 def _check_gradients_go_to_state(leaves: list[Tensor], capture: Recorder) -> None:
     """Raise SymbolicError where a leaf of a captured graph can't keep its gradient."""
     for leaf in leaves:
-        if leaf.state is None and leaf._is_made_leaf:  # a variable of the function
+        if leaf._is_made_leaf:  # a variable of the function
             continue
         if leaf.requires_grad and not capture.takes_gradients(leaf):
             raise SymbolicError(
