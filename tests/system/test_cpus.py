@@ -82,6 +82,12 @@ def many_cpus(monkeypatch):
             64,
             id="v1 without a limit",
         ),
+        pytest.param(
+            "5:memory:/other\n4:cpu,cpuacct:/app\n",
+            {"cpu/other/cpu.cfs_quota_us": "300000", "cpu/other/cpu.cfs_period_us": "100000"},
+            64,
+            id="v1 where only the group of another controller has a limit",
+        ),
         pytest.param(V1, {"cpu/app/cpu.cfs_quota_us": "300000"}, 64, id="v1 without a period"),
         pytest.param("garbage\n\n::\n", {}, 64, id="garbage"),
     ],

@@ -85,6 +85,26 @@ def test_several_targets_weights_and_labels_of_any_type():
         np.testing.assert_allclose(model.predict(X), plain.predict(X), rtol=1e-5)
 
 
+def test_a_category_without_rows_is_validated_as_0_and_predicted_as_the_mean():
+    """Its vector has no gradient, and where it began by chance does not count."""
+    names = np.array([f"n{i % 15}" for i in range(300)], object)
+    table = {"x": X[:, 0], "name": names}
+    vectors = []
+
+    class Looks(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            vectors.append(trainer.model.embedding.weight.numpy())
+
+    held = ({"x": X[:20, 0], "name": np.array(["new"] * 20, object)}, Y[:20])
+    given = {"validation": held, "categorical": ["name"], "callbacks": [Looks()], **SMALL}
+    model = tabular.fit(table, Y, "regression", epochs=4, **given)
+    for vector in vectors:
+        assert np.flatnonzero(~vector.any(axis=1)).tolist() == [0, 1]  # missing, and never seen
+    known = model.members[0].embedding.weight.numpy()
+    mean = np.tile(known[2:].mean(axis=0), (2, 1))
+    np.testing.assert_allclose(known[:2], mean, rtol=1e-4, atol=1e-6)
+
+
 def test_a_budget_of_time_shortens_the_schedule():
     begin = time.monotonic()
     model = tabular.fit(X, Y, "regression", epochs=100_000, time_budget=0.7, **SMALL)

@@ -109,6 +109,15 @@ def test_embeddings_look_at_their_indices():
             predictor.predict(np.array([[0, index], [1, 1]]))
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "int64"])
+def test_a_shape_that_is_known_still_has_its_indices_looked_at(dtype):
+    predictor = Predictor(nn.Sequential(nn.Embedding(7, 2), nn.Flatten()))
+    for _ in range(2):
+        predictor.predict(np.array([[0, 6], [1, 1]], dtype))
+        with pytest.raises(IndexError, match="index 7 is out of range for a table of 7 rows"):
+            predictor.predict(np.array([[0, 7], [1, 1]], dtype))
+
+
 def test_embeddings_of_computed_indices():
     class Rounded(nn.Module):
         def __init__(self):
