@@ -345,12 +345,11 @@ def _summing(schedule: Schedule, instruction: Instruction, *, bare: bool) -> Ins
         if not bare or a["length"] != _image_places(home) or x is not home.results["y"]:
             return None
         group = home.epilogue or _bare_epilogue(home, x)
-        is_known = x.value in group.accesses or x.value in group.stored
-    elif isinstance(home, Group):
-        group, is_known = home, x.value in home.stored
+    elif isinstance(home, Group) and x.value in home.stored:
+        group = home
     else:
         return None
-    if not is_known or group.dtype.kind != "f" or x.dtype != group.dtype:
+    if group.dtype.kind != "f" or x.dtype != group.dtype:
         return None
     if _matrix(group) != (a["outer"] * a["length"], a["inner"]):
         return None
