@@ -13,7 +13,7 @@ from chainrule.graph.tensor import Tensor, as_tensor
 from chainrule.ops.arithmetic import add_n
 from chainrule.ops.axis_numbers import normalize_axes
 from chainrule.ops.comparison import abs, maximum, where
-from chainrule.ops.reduce import max, reduced_shape
+from chainrule.ops.reduce import max
 from chainrule.ops.shape import stop_gradient
 from chainrule.ops.unary import sqrt
 
@@ -62,13 +62,11 @@ def total_norm(tensors: Sequence[Tensor], order: float = 2.0) -> Tensor:
 def scale_of(x: Tensor, axis: Axis) -> Tensor:
     """The largest |x| along `axis`, which stays with length 1, as a divisor without a gradient.
 
-    It is 1 where the largest is 0 or not finite, or there are no elements.
+    It is 1 where the largest is 0 or not finite. x has elements.
     """
     axes = normalize_axes("max", axis, x.shape)
-    if any(x.shape[a] == 0 for a in axes):
-        return as_tensor(np.ones(reduced_shape(x.shape, axes, True), x.dtype))
     value = x.node().value
-    if value is None or not x.size or x.dtype.kind != "f":
+    if value is None or x.dtype.kind != "f":
         return _scale(max(abs(stop_gradient(x)), axis=axis, keepdims=True))
     largest = np.abs(value).max(axes, keepdims=True)
     return as_tensor(np.where((largest > 0) & (largest < np.inf), largest, value.dtype.type(1)))
