@@ -37,6 +37,7 @@ LAYERS = [
     ("BatchNorm2d", (3,), {"affine": False, "eps": 0.1}, (1, 3, 2, 2)),
     ("BatchNorm2d", (2,), {"track_running_stats": False}, (2, 2, 1, 3)),
     ("InstanceNorm1d", (3,), {}, (4, 3, 6)),
+    ("InstanceNorm1d", (3,), {}, (4, 3, 2)),
     ("InstanceNorm1d", (3,), {"affine": True, "track_running_stats": True}, (3, 6)),
     ("InstanceNorm2d", (3,), {"affine": True, "track_running_stats": True}, (2, 3, 2, 4)),
     ("InstanceNorm2d", (3,), {"eps": 0.1}, (3, 2, 4)),

@@ -248,6 +248,13 @@ def test_an_interval_of_one_number_is_that_number():
     assert cr.uniform(1.0, 1.0 + 1e-12, 2).tolist() == [1.0] * 2  # one number in float32
 
 
+def test_an_interval_with_one_end_given_has_numpys_other():
+    for ends, low, high in (({"low": 0.99}, 0.99, 1.0), ({"high": 0.01}, 0.0, 0.01)):
+        drawn = cr.uniform(**ends, size=(1000,), dtype="float64").numpy()
+        assert low <= drawn.min()
+        assert drawn.max() < high
+
+
 def test_a_refused_draw_does_not_move_the_generator():
     generator = cr.Generator(4)
     with cr.use_generator(generator):
