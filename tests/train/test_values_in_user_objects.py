@@ -306,6 +306,15 @@ def test_elements_and_keys_that_are_equal_and_yet_differ(before, after, is_in_pl
         np.testing.assert_array_equal(compiled(x).numpy(), shift(x))
 
 
+@pytest.mark.parametrize("kinds", [(np.float64, np.float32), (float, int), (set, tuple)])
+def test_a_class_that_is_held(kinds):
+    held = types.SimpleNamespace(kind=kinds[0])
+    compiled = cr.compile(lambda x: x * (1 + kinds.index(held.kind)))
+    for kind in (*kinds, kinds[0]):
+        held.kind = kind
+        assert compiled(np.ones(1)).item() == 1 + kinds.index(kind)
+
+
 @pytest.mark.parametrize("kind", ["argparse", "optparse"])
 def test_settings_of_any_name(kind):
     held = argparse.Namespace(w0=1.0) if kind == "argparse" else optparse.Values({"w0": 1.0})
