@@ -10,7 +10,8 @@ from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError, warn
 from chainrule.graph.context import MISSING, local
 from chainrule.graph.guards import guard_of
-from chainrule.graph.state import Buffer, Parameter, State, forget_gradients
+from chainrule.graph.parameter_lists import forget_gradients
+from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike, holds_tensors
 from chainrule.nn.hooks import Hooked
 from chainrule.nn.interception import intercepted_forward

@@ -24,7 +24,8 @@ from typing import ClassVar
 import numpy as np
 
 from chainrule import checks
-from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber, distinct_parameters
+from chainrule.graph.parameter_lists import distinct_parameters
+from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
 from chainrule.graph.tensor import Tensor
 from chainrule.nn.module import Module
 from chainrule.ops import abs, add_n

@@ -10,7 +10,8 @@ import numpy as np
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.context import local
-from chainrule.graph.state import Parameter, distinct_parameters, is_model
+from chainrule.graph.parameter_lists import distinct_parameters, is_model
+from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 
 

@@ -12,13 +12,8 @@ from chainrule import checks
 from chainrule.dtypes import to_array
 from chainrule.graph.context import no_grad
 from chainrule.graph.guards import Guard, guard_of
-from chainrule.graph.state import (
-    Buffer,
-    HyperParameter,
-    Parameter,
-    RunTimeNumber,
-    distinct_parameters,
-)
+from chainrule.graph.parameter_lists import distinct_parameters
+from chainrule.graph.state import Buffer, HyperParameter, Parameter, RunTimeNumber
 from chainrule.ops import where
 
 _DECAYS = checks.Interval(0, 1)

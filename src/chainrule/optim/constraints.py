@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from chainrule import checks
 from chainrule.graph.context import no_grad
 from chainrule.graph.keywords import both_names
-from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber, distinct_parameters
+from chainrule.graph.parameter_lists import distinct_parameters
+from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
 from chainrule.ops import maximum
 from chainrule.ops.norms import row_norm
 

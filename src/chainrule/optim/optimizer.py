@@ -16,7 +16,8 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
 from chainrule.graph.names import ForeignName
-from chainrule.graph.state import Buffer, Parameter, forget_gradients
+from chainrule.graph.parameter_lists import forget_gradients
+from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.optim import state_dicts
 from chainrule.optim.arguments import (

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 
 from chainrule.errors import ShapeError
-from chainrule.graph.state import Parameter, distinct_parameters, is_model
+from chainrule.graph.parameter_lists import distinct_parameters, is_model
+from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.joining import concatenate
 
