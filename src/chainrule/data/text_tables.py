@@ -85,7 +85,7 @@ def foreign_kind(file: BinaryIO) -> str | None:
     file.seek(0)
     start = file.read(16)
     file.seek(0)
-    found = next((what for magic, what in _FOREIGN if magic.match(start)), None)
+    found = next((what for magic, what in _FOREIGN.items() if re.match(magic, start)), None)
     is_utf_16 = start.startswith(UTF_16) and start[2:4] != b"\0\0"
     if found is None and b"\0" in start[:4] and not is_utf_16:
         return "no UTF-8 text: it has bytes of 0, as UTF-16 without its mark. Save it as UTF-8"
@@ -181,30 +181,26 @@ _DELIMITER_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=[^\r\n]"?(\r\n?|\n)', re.
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _ZIPPED = "compressed by {}. Unpack it, or compress it by gzip"
 _JSON = "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it"
-_FOREIGN = [
-    (re.compile(magic), what)
-    for magic, what in {
-        rb"PK\x03\x04": "an Excel workbook, or a zip archive. Save the sheet as CSV UTF-8, or "
-        "unpack it",
-        rb"\xd0\xcf\x11\xe0": "an old Excel workbook. Save the sheet as CSV UTF-8",
-        rb"BZh": _ZIPPED.format("bzip2"),
-        rb"\xfd7zX": _ZIPPED.format("xz"),
-        rb"\x28\xb5\x2f\xfd": _ZIPPED.format("zstd"),
-        rb"(?:\xef\xbb\xbf)?\s*[\[{](\s*[\"\[{]|\s*[\r\n])": _JSON,
-        rb"(?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|head|table|\?xml)": "an HTML page or XML, not a "
-        "table. Download the file that the page is of, or make one by "
-        "pandas.read_html(file)[0].to_csv(...)",
-        rb"ARROW1\0": "an Arrow or Feather file. pandas.read_feather(file).to_parquet(...) makes a "
-        "Parquet file of it",
-        rb"\x93NUMPY": "an array of NumPy. Write it with np.savez(path, x=..., y=...)",
-        rb"\x80[\x02-\x05]": "a pickle, which may run any code, so that it is not read. "
-        "pandas.read_pickle(file).to_parquet(...) makes a Parquet file of it",
-        rb"\x89HDF": "an HDF5 file. pandas.read_hdf(file).to_parquet(...) makes a Parquet file of "
-        "it",
-        rb"PARE[^\n]*\0": "an encrypted Parquet file. Write it without encryption",
-    }.items()
-]
-"""How files begin that are no tables, and what they are, with the remedy."""
+_FOREIGN = {
+    rb"PK\x03\x04": "an Excel workbook, or a zip archive. Save the sheet as CSV UTF-8, or "
+    "unpack it",
+    rb"\xd0\xcf\x11\xe0": "an old Excel workbook. Save the sheet as CSV UTF-8",
+    rb"BZh": _ZIPPED.format("bzip2"),
+    rb"\xfd7zX": _ZIPPED.format("xz"),
+    rb"\x28\xb5\x2f\xfd": _ZIPPED.format("zstd"),
+    rb"(?:\xef\xbb\xbf)?\s*[\[{](\s*[\"\[{]|\s*[\r\n])": _JSON,
+    rb"(?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|head|table|\?xml)": "an HTML page or XML, not a "
+    "table. Download the file that the page is of, or make one by "
+    "pandas.read_html(file)[0].to_csv(...)",
+    rb"ARROW1\0": "an Arrow or Feather file. pandas.read_feather(file).to_parquet(...) makes a "
+    "Parquet file of it",
+    rb"\x93NUMPY": "an array of NumPy. Write it with np.savez(path, x=..., y=...)",
+    rb"\x80[\x02-\x05]": "a pickle, which may run any code, so that it is not read. "
+    "pandas.read_pickle(file).to_parquet(...) makes a Parquet file of it",
+    rb"\x89HDF": "an HDF5 file. pandas.read_hdf(file).to_parquet(...) makes a Parquet file of it",
+    rb"PARE[^\n]*\0": "an encrypted Parquet file. Write it without encryption",
+}
+"""How files begin that are no tables, as patterns, and what they are, with the remedy."""
 _MOST_OF_FIRST_ROW = 1 << 22
 """More characters than this in the first row are no names or numbers of columns."""
 

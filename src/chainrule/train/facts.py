@@ -30,7 +30,17 @@ from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.optimizer import OWN_ATTRIBUTES, Optimizer
 from chainrule.train import outside
 from chainrule.train.iterators import is_iterator
-from chainrule.train.probes import Cells, Content, Items, Keys, Names, Probe, Slots, checksum, exact
+from chainrule.train.probes import (
+    Cells,
+    Content,
+    Entries,
+    Items,
+    Names,
+    Probe,
+    Slots,
+    checksum,
+    exact,
+)
 from chainrule.train.randomness import random_generators
 from chainrule.train.user_code import (
     PLAIN,
@@ -273,8 +283,8 @@ class Facts:
         kind = type(mapping)
         self.items.append((kind, tuple(map(exact, mapping))))
         self.is_shareable &= PLAIN.issuperset(map(type, mapping))
-        self._probe(Keys(f"names in the {kind.__name__} {what}", mapping))
-        self._names(f"in the {kind.__name__} {what}", mapping, mapping)
+        what = f"in the {kind.__name__} {what}"
+        self._values(Entries(what, mapping, self._seen(mapping, mapping)))
 
     def _sequence(self, sequence: Any, what: str) -> None:
         self.items.append((type(sequence), len(sequence)))
@@ -443,13 +453,19 @@ class Facts:
         length: int | None = None,
     ) -> None:
         """The values of these names of a mapping, and a probe of them."""
-        names = tuple(n for n in names if (id(mapping), n) not in self._ignored)
-        probe = Names(what, mapping, names, length)
-        self._held.append(mapping)
+        self._values(Names(what, mapping, self._seen(mapping, names), length))
+
+    def _seen(self, mapping: Mapping[Any, Any], names: Iterable[Any]) -> tuple[Any, ...]:
+        """Those of the names of a mapping that are not ignored."""
+        return tuple(n for n in names if (id(mapping), n) not in self._ignored)
+
+    def _values(self, probe: Names) -> None:
+        """The values that a probe has found."""
+        self._held.append(probe.target)
         self._probe(probe)
-        for name, value in zip(names, probe.values, strict=True):
+        for name, value in zip(probe.names, probe.values, strict=True):
             self.items.append(name)
-            self._visit(value, f"{name} {what}")
+            self._visit(value, f"{name} {probe.what}")
 
     def _probe(self, probe: Probe) -> None:
         self.probes.append(probe)

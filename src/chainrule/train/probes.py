@@ -72,6 +72,19 @@ class Names(Probe):
         return ", ".join(changed) or f"names {self.what}"
 
 
+class Entries(Names):
+    """A mapping has these very keys, in this order, and these very values of its names."""
+
+    __slots__ = ("keys",)
+
+    def __init__(self, what: str, target: Mapping[Any, Any], names: tuple[Any, ...]) -> None:
+        super().__init__(what, target, names, len(target))
+        self.keys = tuple(target)
+
+    def holds(self) -> bool:
+        return super().holds() and all(map(is_, self.target, self.keys))
+
+
 class Items(Probe):
     """A sequence holds these very objects."""
 
@@ -83,16 +96,6 @@ class Items(Probe):
 
     def holds(self) -> bool:
         return len(self.target) == len(self.values) and all(map(is_, self.target, self.values))
-
-
-class Keys(Items):
-    """A mapping has these very keys, in this order."""
-
-    __slots__ = ()
-
-    def changed(self) -> list[tuple[int, Any]]:
-        """Nothing: the values are those of `Names`."""
-        return []
 
 
 class Cells(Probe):

@@ -445,9 +445,11 @@ class Trainer(ShownTraining, FixedParts):
         check_range(low, high)
         steps = checks.integer("steps", steps, 2)
         source = training_source(self.backend, x, y, sample_weight, batch_size, self.seed)
-        training = self.backend, source, self.optimizer, self.state.accumulated
         with self.backend.guard.alone:  # other threads wait until all is as before
-            return range_test(*training, low=low, high=high, steps=steps)
+            return range_test(
+                self.backend, source, self.optimizer, self.state.accumulated, low=low, high=high,
+                steps=steps,
+            )  # fmt: skip
 
     def describe_plan(self) -> str:
         """The plan of the last training step: instructions, FLOPs, bytes; times where profiled.
