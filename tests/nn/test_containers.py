@@ -120,6 +120,47 @@ def test_the_methods_of_a_dict_of_parameters_are_pytorchs():
         nn.ParameterDict().setdefault("a")
 
 
+def test_none_stands_in_the_place_of_a_module_as_in_pytorch():
+    def make(module):
+        class Net(module.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = module.ModuleList([module.Linear(3, 3), None])
+                self.layers.append(None)
+                self.layers.insert(1, module.Linear(3, 2))
+                self.layers.extend([module.Tanh(), module.Tanh()])
+                self.layers[-1] = None
+                self.heads = module.ModuleDict({"a": None, "b": module.Linear(2, 1)})
+
+            def forward(self, x):
+                for layer in self.layers:
+                    x = x if layer is None else layer(x)
+                for head in self.heads.values():
+                    x = x if head is None else head(x)
+                return x
+
+        return Net()
+
+    ours, theirs = make(nn), make(torch.nn)
+    assert repr(ours) == repr(theirs)
+    assert [n for n, _ in ours.named_modules()] == [n for n, _ in theirs.named_modules()]
+    ours.load_state_dict({name: w.numpy() for name, w in theirs.state_dict().items()})
+    assert len(ours.layers) == 6 and ours.layers[2] is None and ours.heads["a"] is None
+    ours.layers[2] = nn.Identity()
+    assert [n for n, _ in ours.layers.named_children()] == ["0", "1", "2", "4"]
+    x, y = np.ones((4, 3), np.float32), np.ones((4, 1), np.float32)
+    np.testing.assert_allclose(ours(x), theirs(torch.tensor(x)).detach(), rtol=1e-6)
+    for held in (ours.layers, ours.heads):
+        assert repr(pickle.loads(pickle.dumps(held))) == repr(copy.deepcopy(held)) == repr(held)
+    before = ours.layers[0].weight.numpy()
+    cr.Trainer(ours, nn.MSELoss(), optim.SGD(ours.parameters(), 0.1)).fit(x, y, progress=False)
+    assert not np.array_equal(ours.layers[0].weight.numpy(), before)
+    assert "None" not in str(cr.summary(ours, (3,)))
+    for lacks in (lambda: nn.Sequential().append(None), lambda: nn.Average().append(None)):
+        with pytest.raises(TypeError, match="None"):
+            lacks()
+
+
 def test_a_sequential_is_multiplied_as_pytorchs(tmp_path):
     ours = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     theirs = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
@@ -159,7 +200,7 @@ def test_a_refused_change_changes_nothing():
     layers = nn.ModuleList([nn.ReLU()])
     for change in (
         lambda: layers.extend([nn.Tanh(), 3]),
-        lambda: layers.insert(0, None),
+        lambda: layers.insert(0, nn.Parameter([1.0])),
         lambda: layers.append(nn.Tanh),
         lambda: layers.__setitem__(0, 1),
     ):

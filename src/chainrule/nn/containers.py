@@ -23,6 +23,8 @@ class _Held(Module, Generic[T]):
 
     _registry: str
     _kind: type
+    _holds_none = False
+    """Whether None may stand in the place of a part."""
     _to_be_called = "it holds parts, which the forward of a model uses one by one"
 
     def _held(self) -> dict[str, T]:
@@ -32,7 +34,7 @@ class _Held(Module, Generic[T]):
     def _checked(self, value: Any) -> T:
         if self._kind is Parameter and isinstance(value, Tensor) and not value.is_state:
             value = Parameter(value)
-        if not isinstance(value, self._kind):
+        if not (isinstance(value, self._kind) or (value is None and self._holds_none)):
             raise TypeError(
                 f"{type(self).__name__} holds {self._kind.__name__}s, got {checks.described(value)}"
             )
@@ -177,7 +179,7 @@ class ModuleList(ListOfParts[Any]):
     A plain list hides them. It has no `forward`: the model calls the modules as it likes.
 
     Args:
-        modules: any number of modules, named "0", "1", ...
+        modules: any number of modules, named "0", "1", ...; None where there is none.
 
     Example:
         >>> import chainrule as cr
@@ -199,10 +201,10 @@ class ModuleList(ListOfParts[Any]):
         )
     """
 
-    _registry, _kind = "_modules", Module
+    _registry, _kind, _holds_none = "_modules", Module, True
     _to_be_called = f"{_Held._to_be_called}; nn.Sequential calls its modules in turn"
 
-    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+    def __init__(self, modules: Iterable[Module | None] | None = None) -> None:
         super().__init__()
         if modules is not None:
             self.extend(modules)
@@ -315,7 +317,7 @@ class ModuleDict(_Dict[Any]):
     """A dict of modules that the model which holds it knows; see `ModuleList`.
 
     Args:
-        modules: a dict, or (key, module) pairs.
+        modules: a dict, or (key, module) pairs; None where there is none.
 
     Example:
         >>> from chainrule import nn
@@ -324,7 +326,7 @@ class ModuleDict(_Dict[Any]):
         (1, ['age', 'sex'])
     """
 
-    _registry, _kind = "_modules", Module
+    _registry, _kind, _holds_none = "_modules", Module, True
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
