@@ -87,6 +87,24 @@ def test_topk_of_long_lines_is_the_stable_order(dtype, largest):
             np.testing.assert_array_equal(across, order.T)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_largest_of_each_line_is_found_natively_as_by_pytorch(axis, dtype):
+    x = RANDOM.integers(0, 9, (6, 40)).astype(dtype)
+    if np.dtype(dtype).kind == "f":
+        x[1, 3] = x[1, 5] = x[4, 3] = np.nan
+
+    @cr.compile
+    def largest(x):
+        return cr.topk(x, 1, axis)
+
+    values, indices = largest(x)
+    order = np.argsort(-x.astype(np.float64), axis, kind="stable")  # NaN last
+    first = np.where(np.isnan(x).any(axis), np.isnan(x).argmax(axis), order.take(0, axis))
+    np.testing.assert_array_equal(indices.numpy(), np.expand_dims(first, axis))
+    np.testing.assert_array_equal(values.numpy(), torch.tensor(x).amax(axis, keepdim=True))
+
+
 @pytest.mark.parametrize("axis", [0, -1, None])
 def test_gradients(axis):
     x = RANDOM.permutation(np.arange(12.0)).reshape(3, 4)

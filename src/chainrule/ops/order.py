@@ -15,6 +15,7 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.comparison import equal, less, less_equal, minimum, where
 from chainrule.ops.declare import beyond, of_one_dtype
+from chainrule.ops.reduce import argmax
 from chainrule.ops.samples import examples
 from chainrule.ops.selection import take_along_axis
 
@@ -159,7 +160,8 @@ def topk(x: TensorLike, k: int, axis: int = -1, largest: bool = True, sorted: bo
     """The `k` largest elements along an axis, the largest first, and their indices.
 
     Of equal ones the first stand first. NaN count as the largest. Each element's gradient goes back
-    to where it came from. Natively it is refused, unless its Tensor is a constant.
+    to where it came from. Natively one largest is found as by `argmax`; more, and the smallest, are
+    refused, unless the Tensor is a constant.
 
     Args:
         x: of any shape but ().
@@ -184,7 +186,10 @@ def topk(x: TensorLike, k: int, axis: int = -1, largest: bool = True, sorted: bo
     axis, k = one_axis("topk", axis, x.ndim), integer("k", k)
     if not 0 <= k <= x.shape[axis]:
         raise ShapeError(f"topk: {k} elements of axis {axis} of shape {x.shape} are not there")
-    indices = _topk_indices.apply(x, axis=axis, k=k, largest=bool(largest))
+    if k == 1 and largest:
+        indices = argmax(x, axis, keepdims=True)
+    else:
+        indices = _topk_indices.apply(x, axis=axis, k=k, largest=bool(largest))
     return TopK(take_along_axis(x, indices, axis), indices)
 
 
