@@ -147,6 +147,7 @@ def test_a_typo_is_answered_with_the_name(called):
         (nn, "MultiHeadAttention", "here it is nn.MultiheadAttention"),
         (nn, "AdaptiveAvgPool3d", "in 1-d and 2-d"),
         (nn, "DataParallel", "one process trains"),
+        (nn, "parallel", "one process trains"),
         (functional, "conv3d", "nn.Conv2d"),
         (functional, "rellu", "did you mean nn.functional.relu"),
         (optim, "StepLr", "did you mean optim.StepLR"),

@@ -54,7 +54,6 @@ OURS = {
     "strides": "x.numpy().strides",
     "storage": "x.numpy()",
     "contiguous": "x itself: its memory is in order where that matters",
-    "is_contiguous": "nothing: memory is in order where that matters",
     # PyTorch: dtype, device, memory
     "float": "x.astype('float32'); as a dtype cr.float32",
     "double": "x.astype('float64'); as a dtype cr.float64",
@@ -223,7 +222,6 @@ OURS = {
     "seed": "cr.manual_seed(seed)",
     "random": "cr.rand, cr.randn, cr.randint; cr.manual_seed(seed)",
     "set_random_seed": "cr.manual_seed(seed)",
-    "set_default_dtype": "dtype='float64' where a Tensor or a layer is made",
     "jit": "cr.compile",
     "script": "cr.compile",
     "vmap": "a batch as the first axis: every operation takes stacks",
@@ -328,7 +326,12 @@ OURS = {
     "fft": "np.fft of x.numpy(), without a gradient",
     "special": "cr itself: cr.erf, cr.log1p, cr.logsumexp",
     "sparse": "nothing: there are no sparse Tensors here",
-    "multiprocessing": "nothing: one process trains, on all CPUs that it may use",
+    "randint_like": "cr.randint(low, high, x.shape)",
+    "scalar_tensor": "cr.tensor(value)",
+    "broadcast_tensors": "cr.broadcast_arrays(x, y)",
+    "Size": "tuple: x.shape is one",
+    "initial_seed": "the number that cr.manual_seed was given",
+    "profiler": "trainer.fit(profile=True), then trainer.describe_plan()",
 }
 """What of PyTorch, TensorFlow, Keras, JAX or NumPy has another name here: what to write for it. `x`
 is a Tensor and `cr` stands for `chainrule`."""
@@ -351,6 +354,15 @@ _SHARED = {
     "nothing: there are no sparse Tensors here; entries v at (i, j) times x are "
     "cr.add_along_axis(cr.zeros(shape), i[:, None], v[:, None] * x[j], 0)": "sparse_coo_tensor "
     "sparse_csc_tensor sparse_csr_tensor to_sparse to_sparse_coo to_sparse_csr",
+    "nothing: one process trains, on all CPUs that it may use": "distributed multiprocessing",
+    "nothing: one seed gives the same bits on every run": "are_deterministic_algorithms_enabled "
+    "use_deterministic_algorithms",
+    "nothing: float32 is multiplied as it is": "get_float32_matmul_precision "
+    "set_float32_matmul_precision",
+    "nothing: memory is in order where that matters": "channels_last contiguous_format "
+    "is_contiguous memory_format preserve_format",
+    "dtype='float64' where a Tensor or a layer is made": "set_default_dtype "
+    "set_default_tensor_type",
     "x @ y": "mm bmm mv",
     "cr.custom_operation, with differentiable": "custom_function custom_gradient custom_jvp "
     "custom_vjp numpy_function pure_callback py_function",

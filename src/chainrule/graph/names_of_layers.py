@@ -49,7 +49,7 @@ FAMILIES = {
     "given",
     r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE
     + "its pooling takes the maximum or the mean, in 1-d and 2-d",
-    r"(data_?parallel|distributed)": "one process trains, on all CPUs that it may use",
+    r"((data_?)?parallel|distributed)": "one process trains, on all CPUs that it may use",
     r".*3d$": "sequences and images, of one and two axes, have layers here, volumes have none",
 }
 """PyTorch's names of what is not here, as patterns, with what is said of them."""
