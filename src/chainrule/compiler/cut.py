@@ -11,37 +11,37 @@ from collections import deque
 
 
 class Network:
-    """Nodes, numbered, and pipes between them. `source` and `sink` are its first two nodes."""
+    """A flow network: numbered nodes, of which `source` and `sink` are the first, and edges."""
 
     source, sink = 0, 1
 
     def __init__(self) -> None:
-        self._room: list[dict[int, float]] = [{}, {}]
-        """For each node how much more can flow from it to others."""
+        self._residual: list[dict[int, float]] = [{}, {}]
+        """For each node the residual capacities of its edges, by the node at their other end."""
 
     def node(self) -> int:
         """The number of a new node."""
-        self._room.append({})
-        return len(self._room) - 1
+        self._residual.append({})
+        return len(self._residual) - 1
 
-    def pipe(self, start: int, end: int, capacity: float) -> None:
-        """Let `capacity` more flow from one node to another."""
-        self._room[start][end] = self._room[start].get(end, 0) + capacity
-        self._room[end].setdefault(start, 0)
+    def edge(self, start: int, end: int, capacity: float) -> None:
+        """Add an edge, or more capacity to the one that there is."""
+        self._residual[start][end] = self._residual[start].get(end, 0) + capacity
+        self._residual[end].setdefault(start, 0)
 
     def sink_side(self) -> set[int]:
         """The sink's side of the cheapest cut; of several such cuts, that with the fewest nodes."""
-        while (path := self._path()) is not None:
-            flow = min(self._room[a][b] for a, b in path)
+        while (path := self._augmenting_path()) is not None:
+            flow = min(self._residual[a][b] for a, b in path)
             if flow == math.inf:
                 raise ValueError("no cut is finite")
             for a, b in path:
-                self._room[a][b] -= flow
-                self._room[b][a] += flow
+                self._residual[a][b] -= flow
+                self._residual[b][a] += flow
         return set(self._reach_sink())
 
-    def _path(self) -> list[tuple[int, int]] | None:
-        """The pipes of a shortest way from the source to the sink on which more can flow."""
+    def _augmenting_path(self) -> list[tuple[int, int]] | None:
+        """The edges of a shortest path from the source to the sink on which more can flow."""
         towards = self._reach_sink()
         if self.source not in towards:
             return None
@@ -57,8 +57,8 @@ class Network:
         waiting = deque([self.sink])
         while waiting:
             node = waiting.popleft()
-            for before in self._room[node]:  # a pipe has room noted at both of its ends
-                if before not in towards and self._room[before][node] > 0:
+            for before in self._residual[node]:  # every edge is listed at both of its ends
+                if before not in towards and self._residual[before][node] > 0:
                     towards[before] = node
                     waiting.append(before)
         return towards

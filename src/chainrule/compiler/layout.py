@@ -172,8 +172,9 @@ def _choose(
 ) -> set[Value]:
     """The images that lie with the channels last.
 
-    On the source's side of the cut they do, on the sink's they lie as the user has them. A pipe is
-    as wide as what is copied where it is cut. Constants and broadcasts are there in both layouts.
+    On the source's side of the cut they do, on the sink's they lie as the user has them. The
+    capacity of an edge is the bytes that are copied where it is cut. Constants and broadcasts are
+    there in both layouts.
     """
     network = Network()
     nodes: dict[Value, int] = {}
@@ -226,11 +227,11 @@ def _readers(
 def _connect(network: Network, node: int, readers: set[int], nbytes: int) -> None:
     """Let it cost `nbytes`, once, if any reader is not on the side of the value that it reads."""
     theirs, ours = network.node(), network.node()
-    network.pipe(node, theirs, nbytes)
-    network.pipe(ours, node, nbytes)
+    network.edge(node, theirs, nbytes)
+    network.edge(ours, node, nbytes)
     for reader in readers:
-        network.pipe(theirs, reader, math.inf)
-        network.pipe(reader, ours, math.inf)
+        network.edge(theirs, reader, math.inf)
+        network.edge(reader, ours, math.inf)
 
 
 # The new graph
