@@ -49,47 +49,47 @@ from chainrule.compiler.views import restrided
 
 _FEWEST_SUMMED_COLUMNS = 16  # of fewer, a reduction of its own is faster
 
-Users = dict[Value, set[Instruction | None]]
+Readers = dict[Value, set[Instruction | None]]
 """The instructions that read each value's memory; None stands for the end of the step."""
 
 
 def fuse(schedule: Schedule) -> None:
     """Finish the groups of a schedule, and make few instructions of what belongs together."""
-    users = _users(schedule)
-    while _drop_unread(schedule, users):
+    readers = _readers(schedule)
+    while _drop_unread(schedule, readers):
         pass
-    _merge_groups(schedule, users)
-    _merge_numbers(schedule, users)
+    _merge_groups(schedule, readers)
+    _merge_numbers(schedule, readers)
     for group in schedule.groups:
         _put_in_order(schedule, group)
     for group in schedule.groups:
-        group.stored = [m for m in group.members if len(users[m]) > (group in users[m])]
+        group.stored = [m for m in group.members if len(readers[m]) > (group in readers[m])]
         group.reads = list(dict.fromkeys(a.storage for a in group.accesses.values()))
         group.writes = [schedule.storage(v) for v in group.stored]
         for storage in group.writes:
             schedule.writers[storage] = group
-    _write_among_others(schedule, users)
+    _write_among_others(schedule, readers)
     # A sum that alone reads a member spares its memory: that is better than an epilogue, which
     # reads and writes it. Other sums are better left out where the group can be an epilogue.
-    _attach_sums(schedule, users, only_unstored=True)
+    _attach_sums(schedule, readers, only_unstored=True)
     _attach_epilogues(schedule)
-    _attach_sums(schedule, users, only_unstored=False)
+    _attach_sums(schedule, readers, only_unstored=False)
 
 
-def _users(schedule: Schedule) -> Users:
+def _readers(schedule: Schedule) -> Readers:
     """The readers of each value's memory; each member of a group has an entry."""
-    users: Users = defaultdict(set)
+    readers: Readers = defaultdict(set)
     for instruction in schedule.instructions:
         if isinstance(instruction, Group):
             for member in instruction.members:
-                users[member]  # which gives it an entry
+                readers[member]  # which gives it an entry
             for value in _read_by(instruction):
-                users[value].add(instruction)
+                readers[value].add(instruction)
         for storage in instruction.reads:
-            users[storage.value].add(instruction)
+            readers[storage.value].add(instruction)
     for value in schedule.graph.roots:
-        users[root(value)].add(None)
-    return users
+        readers[root(value)].add(None)
+    return readers
 
 
 def _read_by(group: Group) -> set[Value]:
@@ -99,12 +99,12 @@ def _read_by(group: Group) -> set[Value]:
     return found.union([access.storage.value for access in group.accesses.values()])
 
 
-def _drop_unread(schedule: Schedule, users: Users) -> bool:
+def _drop_unread(schedule: Schedule, readers: Readers) -> bool:
     """Take members away that nothing reads, or nothing else, since copies of them are read.
 
     Args:
         schedule: what is changed.
-        users: the readers of each value, which change with it.
+        readers: of each value; they change with it.
 
     Returns:
         Whether there were any: then their inputs may be unread now.
@@ -113,7 +113,7 @@ def _drop_unread(schedule: Schedule, users: Users) -> bool:
     for group in schedule.groups:
         needed: set[Value] = set()
         for member in reversed(group.members):
-            if member in needed or len(users[member]) > (group in users[member]):
+            if member in needed or len(readers[member]) > (group in readers[member]):
                 needed.add(member)
                 needed.update([i if i.kind in ELEMENTWISE else root(i) for i in member.inputs])
         kept = [m for m in group.members if m in needed]
@@ -125,7 +125,7 @@ def _drop_unread(schedule: Schedule, users: Users) -> bool:
         read = {i for member in group.members for i in member.inputs}
         group.accesses = {v: a for v, a in group.accesses.items() if v in read}
         for value in before - _read_by(group):
-            users[value].discard(group)
+            readers[value].discard(group)
         if group.members:
             group.value = group.members[-1]
         else:
@@ -133,14 +133,14 @@ def _drop_unread(schedule: Schedule, users: Users) -> bool:
     return found
 
 
-def _merge_groups(schedule: Schedule, users: Users) -> None:
+def _merge_groups(schedule: Schedule, readers: Readers) -> None:
     """Let a group become part of the one that reads its results first.
 
     From the last group to the first, so that a chain of groups ends up in its last one.
     """
     for group in reversed(schedule.groups):
-        readers = set().union(*[users[m] for m in group.members]) - {group, None}
-        reader = min(readers, key=lambda i: i.position, default=None)  # type: ignore[union-attr]
+        others = set().union(*[readers[m] for m in group.members]) - {group, None}
+        reader = min(others, key=lambda i: i.position, default=None)  # type: ignore[union-attr]
         if (
             not isinstance(reader, Group)
             or reader.dtype != group.dtype
@@ -159,21 +159,21 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
         if any([v in inside and is_cut(v) for v in reader.accesses]):
             continue
         reader.accesses = accesses
-        _take_members(schedule, users, group, reader)
+        _take_members(schedule, readers, group, reader)
 
 
-def _take_members(schedule: Schedule, users: Users, group: Group, into: Group) -> None:
+def _take_members(schedule: Schedule, readers: Readers, group: Group, into: Group) -> None:
     """Make the members of a group members of another one, which reads what they read."""
     into.members = [*group.members, *into.members]
     schedule.absorb(group, into)
     for member in group.members:
         schedule.group_of[member] = into
     for value in _read_by(group):
-        users[value].discard(group)
-        users[value].add(into)
+        readers[value].discard(group)
+        readers[value].add(into)
 
 
-def _merge_numbers(schedule: Schedule, users: Users) -> None:
+def _merge_numbers(schedule: Schedule, readers: Readers) -> None:
     """Let groups of single numbers become part of an earlier one that could compute them.
 
     Such are the coefficients of an optimiser's groups of parameters: each program would take about
@@ -189,7 +189,7 @@ def _merge_numbers(schedule: Schedule, users: Users) -> None:
             firsts[key] = group
             continue
         first.accesses.update(group.accesses)
-        _take_members(schedule, users, group, first)
+        _take_members(schedule, readers, group, first)
 
 
 def _can_come_at(schedule: Schedule, group: Group, other: Group) -> bool:
@@ -216,7 +216,7 @@ def _matrix(group: Group) -> tuple[int, int] | None:
     return None if matrix is None else matrix[0]
 
 
-def _write_among_others(schedule: Schedule, users: Users) -> None:
+def _write_among_others(schedule: Schedule, readers: Readers) -> None:
     """Let a group write what only a concatenation reads to where the concatenation has it.
 
     What the concatenation has in one piece may go there by itself: see `strips`.
@@ -232,7 +232,7 @@ def _write_among_others(schedule: Schedule, users: Users) -> None:
         if (
             not isinstance(group, Group)
             or x.value not in group.stored
-            or users[x.value] - {group} != {instruction}
+            or readers[x.value] - {group} != {instruction}
             or is_block(instruction.arguments["shape"], strides)
         ):
             continue
@@ -284,12 +284,12 @@ def _attach_epilogues(schedule: Schedule) -> None:
         schedule.absorb(group, product)
 
 
-def _attach_sums(schedule: Schedule, users: Users, *, only_unstored: bool) -> None:
+def _attach_sums(schedule: Schedule, readers: Readers, *, only_unstored: bool) -> None:
     """Let programs take the sums over the rows of what they compute.
 
     Args:
         schedule: what is changed.
-        users: the readers of each value.
+        readers: of each value.
         only_unstored: only for groups that need not store a member then, as its sum alone reads it.
     """
     sums: dict[Group, list[Instruction]] = {}
@@ -303,7 +303,7 @@ def _attach_sums(schedule: Schedule, users: Users, *, only_unstored: bool) -> No
             sums.setdefault(group, []).append(instruction)
     for group, found in sums.items():
         home = homes[group]
-        unstored = [i for i in found if users[i.reads[0].value] - {group} == {i}]
+        unstored = [i for i in found if readers[i.reads[0].value] - {group} == {i}]
         if only_unstored and not unstored:
             continue
         for instruction in found:
@@ -316,8 +316,8 @@ def _attach_sums(schedule: Schedule, users: Users, *, only_unstored: bool) -> No
             if home is not group:
                 home.writes = [*home.writes, out]
             schedule.absorb(instruction, home)
-            users[x.value].discard(instruction)
-            if x.value in group.stored and not users[x.value] - {group}:
+            readers[x.value].discard(instruction)
+            if x.value in group.stored and not readers[x.value] - {group}:
                 at = group.stored.index(x.value)
                 if home is not group:
                     home.writes = [w for w in home.writes if w is not group.writes[at]]
