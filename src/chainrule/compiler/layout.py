@@ -301,9 +301,7 @@ class _Rewriting:
             self._made[value, None] = self._put(value)
         else:
             shape = _moved(value.shape, 1)
-            self._made[value, 1] = self._new(
-                value.kind, inputs, value.attributes, shape, value.node, value.dtype
-            )
+            self._made[value, 1] = self._new(value.kind, inputs, value.attributes, shape, value)
 
     def _in_users_layout(self, value: Value) -> Value:
         if value.kind == "transpose":
@@ -326,7 +324,7 @@ class _Rewriting:
         attributes = value.attributes
         if value.kind not in ELEMENTWISE:
             attributes = _moved_attributes(value, axis)
-        return self._new(value.kind, inputs, attributes, shape, value.node, value.dtype)
+        return self._new(value.kind, inputs, attributes, shape, value)
 
     def _reduced(self, value: Value, given: Value, shape: Shape) -> Value:
         """A reduction; the sum of a sum that nothing else reads is one sum."""
@@ -341,10 +339,10 @@ class _Rewriting:
             axes = {*x.attributes["axes"], *(left[a] for a in axes)}
             x, keepdims = source, False
         over = {"axes": tuple(sorted(axes)), "keepdims": keepdims}
-        reduced = reduced_shape(x.shape, over["axes"], keepdims)
-        return self._reshaped(
-            self._new(value.kind, (x,), over, reduced, value.node), shape, value.node
+        reduced = self._new(
+            value.kind, (x,), over, reduced_shape(x.shape, over["axes"], keepdims), value
         )
+        return self._reshaped(reduced, shape, value.node)
 
     def _broadcast(self, value: Value, axis: int | None) -> Value:
         """A broadcast, of what a broadcast among its inputs repeats."""
@@ -361,7 +359,7 @@ class _Rewriting:
             (x,) = x.inputs
         if x.shape == shape:
             return x
-        return self._new("broadcast_to", (x,), {"shape": shape}, shape, value.node, value.dtype)
+        return self._new("broadcast_to", (x,), {"shape": shape}, shape, value)
 
     def _transposed(self, x: Value, axes: Shape, node: Tensor) -> Value:
         return self._put(transposed(x, axes, node))
@@ -375,11 +373,10 @@ class _Rewriting:
         inputs: tuple[Value, ...],
         attributes: dict[str, Any],
         shape: Shape,
-        node: Tensor,
-        dtype: np.dtype[Any] | None = None,
+        of: Value,
     ) -> Value:
-        """A value of the order; its dtype is that of its input where none is given."""
-        return self._put(Value(kind, inputs, attributes, shape, dtype or inputs[0].dtype, node))
+        """A value of the order, with the dtype and the node of an old one."""
+        return self._put(Value(kind, inputs, attributes, shape, of.dtype, of.node))
 
     def _put(self, value: Value) -> Value:
         """A value after all others, unless it is among them."""
