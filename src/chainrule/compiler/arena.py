@@ -53,7 +53,7 @@ class Unit(NamedTuple):
     lifetime: Lifetime
 
 
-def place(
+def place_storages(
     instructions: Sequence[Instruction],
     outputs: Sequence[Storage],
     segments: Sequence[list[Storage]],

@@ -162,7 +162,7 @@ class CapturedGraph:
 
 
 def _constant(node: Tensor) -> str:
-    """With its number, where it is one number or the same one everywhere."""
+    """The text of a constant: with its number, where all elements are equal."""
     array = node.numpy()
     first = array.reshape(-1)[:1]
     return f"constant {first[0]!s}" if first.size and (array == first).all() else "constant"

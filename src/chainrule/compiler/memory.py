@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from chainrule.compiler.arena import ALIGNMENT, padded, place
+from chainrule.compiler.arena import ALIGNMENT, padded, place_storages
 from chainrule.compiler.instructions import Group, Instruction, Schedule, Storage, copy
 from chainrule.compiler.programs import form, is_flat
 from chainrule.compiler.row_chains import find_chains
@@ -81,7 +81,7 @@ class Memory:
         lay_in_strips(schedule)
         self.segments = self._join_groups()
         chains = find_chains(self.instructions)
-        self.arena_size = place(self.instructions, self.outputs, self.segments, chains)
+        self.arena_size = place_storages(self.instructions, self.outputs, self.segments, chains)
 
     @property
     def instructions(self) -> list[Instruction]:
@@ -141,7 +141,7 @@ class Memory:
     ) -> list[Storage]:
         """The values of a state from the last to the first, each the one before with other rows.
 
-        None where they can't all lie in one place: where one is read after the next is written.
+        Empty where they can't all lie in one place: where one is read after the next is written.
         """
         stages: list[Storage] = []
         while new is not old:

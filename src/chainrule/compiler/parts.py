@@ -22,24 +22,25 @@ class Elements(NamedTuple):
     strides: tuple[int, ...]
 
 
-def elements(part: Value) -> Elements:
+def elements_of_input(part: Value) -> Elements:
     """Which elements of its input a slice takes."""
     (whole,) = part.inputs
     view = sliced(part, contiguous_view(whole.shape))
     return Elements(whole, view.offset, view.strides)
 
 
-def elements_of(value: Value) -> Elements | None:
-    """The same of a slice, perhaps of another slice, that is perhaps reshaped.
+def elements_in_memory(value: Value) -> Elements | None:
+    """The elements that a slice, or a reshape of one, takes of what lies in memory.
 
-    None where it is none, or has no strides.
+    A slice of a slice takes them of the latter's input. None for other values, and where no strides
+    say which they are.
     """
     part = without_reshapes(value)
     if not is_part(part):
         return None
-    whole, first, strides = elements(part)
+    whole, first, strides = elements_of_input(part)
     if is_part(without_reshapes(whole)):
-        around = elements_of(whole)
+        around = elements_in_memory(whole)
         if around is None:
             return None
         view = sliced(part, View(around.first, around.strides, whole.shape))

@@ -46,7 +46,7 @@ from chainrule.compiler.instructions import (
     is_full,
     repeating,
 )
-from chainrule.compiler.parts import Elements, elements, elements_of
+from chainrule.compiler.parts import Elements, elements_in_memory, elements_of_input
 from chainrule.compiler.values import (
     LEAVES,
     READ_ELSEWHERE,
@@ -90,7 +90,7 @@ class Scheduler:
         self._ways: dict[Group, set[tuple[int, ...]]] = {}
         """The strides over which a group reads its operands."""
         self._elements: dict[Value, Elements | None] = {}
-        """What `elements_of` said of slices and reshapes."""
+        """What `elements_in_memory` said of slices and reshapes."""
         self._by_inputs: dict[tuple[str, tuple[Value, ...]], list[Value]] = {}
         """The values of the graph by operation and inputs."""
 
@@ -142,8 +142,8 @@ class Scheduler:
         """Whether a value, or a copy of what it reads, lies in memory."""
         return value in self.schedule.storages
 
-    def before(self, value: Value) -> int:
-        """The position of the instruction that computes what a read of `value` needs; -1: none."""
+    def _ready_after(self, value: Value) -> int:
+        """The position of the instruction after which `value` can be read; -1: of none."""
         schedule = self.schedule
         home = schedule.group_of.get(value)
         while home is None and value not in schedule.storages and is_read_elsewhere(value):
@@ -152,7 +152,7 @@ class Scheduler:
         if home is not None:
             return home.position
         if value in self.drawn_by_programs:
-            return self.before(value.inputs[0])
+            return self._ready_after(value.inputs[0])
         storage = schedule.storages.get(value)
         writer = None if storage is None else schedule.writers.get(storage)
         return -1 if writer is None else writer.position
@@ -181,7 +181,7 @@ class Scheduler:
         if value in storages:
             return storages[value]
         if is_part(value):
-            whole, first, strides = elements_of(value) or elements(value)
+            whole, first, strides = elements_in_memory(value) or elements_of_input(value)
             source: Access | None = Access(self.storage(whole), strides, first=first)
         else:
             source = self.access(value, value.shape)
@@ -289,7 +289,7 @@ class Scheduler:
                 if is_cut(i):
                     return None
             elif i not in group.accesses:
-                if home is None and self.before(i) >= group.position:
+                if home is None and self._ready_after(i) >= group.position:
                     return None
                 if i.kind in READ_ELSEWHERE and self._needs_copy(i):
                     return None
@@ -329,7 +329,7 @@ class Scheduler:
         if value.kind not in ("slice", "reshape") or self._has_memory(without_reshapes(value)):
             return None
         if value not in self._elements:
-            self._elements[value] = elements_of(value)
+            self._elements[value] = elements_in_memory(value)
         return self._elements[value]
 
     def _needs_copy(self, value: Value) -> bool:
