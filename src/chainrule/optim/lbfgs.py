@@ -20,11 +20,10 @@ from chainrule.ops import concatenate, maximum, split, where, zeros_like
 from chainrule.optim.arguments import check_grads, loss_of, number_of
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Count, Number, OneOf
-from chainrule.optim.line_search import Trial, armijo, strong_wolfe
+from chainrule.optim.line_search import DECREASE, Trial, armijo, strong_wolfe
 from chainrule.optim.optimizer import Optimizer
 
 _LEAST_CURVATURE = 1e-10  # PyTorch's: with less, a pair would make H too large, or not positive
-_ARMIJO = 1e-4  # the c1 of Nocedal and Wright, section 3.1
 
 
 class LBFGS(Optimizer):
@@ -203,7 +202,7 @@ class LBFGS(Optimizer):
         if loss is not None:
             loss = loss.astype(g.dtype)
             # The first step has no point to go back to: it accepts any loss, NaN too.
-            excess = where(first, 0.0, loss - (h.f + _ARMIJO * h.t * h.slope))
+            excess = where(first, 0.0, loss - (h.f + DECREASE * h.t * h.slope))
             accepted = excess <= 0.0
             sy = where(accepted, sy, 0.0)
         self._update_history(h, s, y, sy)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from chainrule.graph.tensor import Array
 
-_DECREASE = 1e-4  # the c1 and c2 of Nocedal and Wright, sections 3.1 and 3.5
+DECREASE = 1e-4  # the c1 and c2 of Nocedal and Wright, sections 3.1 and 3.5
 _CURVATURE = 0.9
 _MOST_TRIALS = 25
 _FARTHEST = 10.0  # how many times as far the next trial may be while the minimum is not bracketed
@@ -116,7 +116,7 @@ def _better(ends: list[Trial]) -> int:
 
 def _decreases(trial: Trial, start: Trial) -> bool:
     """Armijo's condition; a NaN does not fulfil it."""
-    return trial.f <= start.f + _DECREASE * trial.t * start.slope
+    return trial.f <= start.f + DECREASE * trial.t * start.slope
 
 
 def _is_flat(trial: Trial, start: Trial) -> bool:
