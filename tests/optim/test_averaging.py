@@ -253,6 +253,7 @@ GOOD = optim.EMA(parameters(), 0.9).state_dict()
 @pytest.mark.parametrize(
     ("state", "message"),
     [
+        (None, "state_dict is a dict, as state_dict.. returns it; got None"),
         ({}, "the state holds nothing; this average has decay, 0.average"),
         ({**GOOD, "3.average": np.ones(1)}, "the state holds decay, 0.average"),
         ({**GOOD, "1.average": np.ones(3)}, "1.average has shape"),

@@ -78,7 +78,10 @@ def test_another_schedule_goes_on_from_the_lower_rate():
         (lambda o: optim.ReduceLROnPlateau(o).step(cr.tensor([1.0, 2.0])), "one number"),
         (lambda o: optim.ReduceLROnPlateau(o).step(1.0, 3), "step\\(\\) counts by itself"),
         (lambda o: optim.ReduceLROnPlateau(o).load_state_dict(None), "state_dict is a dict"),
-        (lambda o: optim.ReduceLROnPlateau(o).load_state_dict({}), "the state holds"),
+        (
+            lambda o: optim.ReduceLROnPlateau(o).load_state_dict({}),
+            "the state holds nothing; ",
+        ),
         (lambda o: optim.SequentialLR(o, [optim.ReduceLROnPlateau(o)], []), "takes a metric"),
         (lambda o: optim.ChainedScheduler([optim.ReduceLROnPlateau(o)]), "takes a metric"),
         (lambda o: optim.StepLR(o, 3, 0.1, 4), "begins at t = 0, got last_epoch=4"),

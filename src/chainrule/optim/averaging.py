@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
-from chainrule.dtypes import to_array
 from chainrule.graph.context import no_grad
 from chainrule.graph.guards import Guard, guard_of
 from chainrule.graph.parameter_lists import distinct_parameters
 from chainrule.graph.state import Buffer, HyperParameter, Parameter, RunTimeNumber
 from chainrule.ops import where
+from chainrule.optim.state_dicts import check_keys, check_mapping, fitting_arrays
 
 _DECAYS = checks.Interval(0, 1)
 
@@ -133,20 +133,14 @@ class EMA:
         """Go on where `state_dict` was taken.
 
         Raises:
-            ValueError, TypeError: if it is of other parameters, by their number, shapes
+            ValueError, TypeError: if it is no dict, or of other parameters, by their number, shapes
                 (ShapeError) or dtypes (DTypeError); nothing has changed then.
         """
-        arrays = dict(state_dict)
+        check_mapping(state_dict)
         buffers = self.states()
-        if set(arrays) != {"decay", *buffers}:
-            raise ValueError(
-                f"the state holds {', '.join(arrays) or 'nothing'}; this average has decay, "
-                f"{', '.join(buffers)}"
-            )
-        decay = _DECAYS.check("decay", arrays.pop("decay"))
-        arrays = {name: np.array(to_array(array)) for name, array in arrays.items()}
-        for name, buffer in buffers.items():
-            buffer.check(arrays[name].shape, arrays[name].dtype)
+        check_keys(state_dict, ["decay", *buffers], "this average")
+        decay = _DECAYS.check("decay", state_dict["decay"])
+        arrays = fitting_arrays(state_dict, buffers)
         with self._guard().alone:
             for name, buffer in buffers.items():
                 buffer.replace(arrays[name])

@@ -1,8 +1,8 @@
-"""State dicts of optimisers: taken, checked and loaded."""
+"""State dicts of optimisers: taken, checked and loaded. Averages and schedules share the checks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,37 @@ from chainrule import checks
 from chainrule.dtypes import to_array
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.tensor import Array
 from chainrule.optim.groups import Cohort, ParameterGroup, is_meant
 
 if TYPE_CHECKING:
     from chainrule.optim.optimizer import Optimizer
+
+
+def check_mapping(state_dict: Any) -> None:
+    """Raise TypeError unless a state is a dict."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"state_dict is a dict, as state_dict() returns it; got {checks.described(state_dict)}"
+        )
+
+
+def check_keys(state_dict: Iterable[str], own: Iterable[str], owner: str) -> None:
+    """Raise ValueError unless a state has exactly the entries of its owner's own."""
+    if set(state_dict) != set(own):
+        raise ValueError(
+            f"the state holds {', '.join(state_dict) or 'nothing'}; {owner} has {', '.join(own)}"
+        )
+
+
+def fitting_arrays(
+    state_dict: Mapping[str, Any], buffers: Mapping[str, Buffer]
+) -> dict[str, Array]:
+    """Copies of a state's arrays, each of the shape and dtype of the Buffer of its name."""
+    arrays = {name: np.array(to_array(state_dict[name])) for name in buffers}
+    for name, buffer in buffers.items():
+        buffer.check(arrays[name].shape, arrays[name].dtype)
+    return arrays
 
 
 def taken(optimizer: Optimizer) -> dict[str, Any]:
@@ -31,30 +58,20 @@ def taken(optimizer: Optimizer) -> dict[str, Any]:
 
 def load(optimizer: Optimizer, state_dict: Any) -> None:
     """Go on from a snapshot; see `Optimizer.load_state_dict`."""
-    if not isinstance(state_dict, Mapping):
-        raise TypeError(
-            f"state_dict is a dict, as state_dict() returns it; got {checks.described(state_dict)}"
-        )
+    check_mapping(state_dict)
     if "state" in state_dict and "optimizer" not in state_dict:
         raise ValueError(
             "the state is a dict of PyTorch's form, with the keys 'state' and 'param_groups'; "
             "this optimiser takes what its own state_dict() gives, with an array for each of "
             f"{', '.join(optimizer.states()) or 'no names'}"
         )
-    arrays = dict(state_dict)
-    name, groups = arrays.pop("optimizer", None), arrays.pop("param_groups", None)
+    name, groups = state_dict.get("optimizer"), state_dict.get("param_groups")
     if name != type(optimizer).__name__:
         raise ValueError(f"the state is of {name}, this optimiser is {type(optimizer).__name__}")
     _check_groups(optimizer, groups)
     buffers = optimizer.states()
-    if set(arrays) != set(buffers):
-        raise ValueError(
-            f"the state holds {', '.join(arrays) or 'no arrays'}; this optimiser has "
-            f"{', '.join(buffers) or 'none'}"
-        )
-    arrays = {name: np.array(to_array(array)) for name, array in arrays.items()}
-    for name, buffer in buffers.items():
-        buffer.check(arrays[name].shape, arrays[name].dtype)
+    check_keys(state_dict, ["optimizer", "param_groups", *buffers], "this optimiser")
+    arrays = fitting_arrays(state_dict, buffers)
     entries = [
         deepcopy({key: value for key, value in saved.items() if key != "params"})
         for saved in groups

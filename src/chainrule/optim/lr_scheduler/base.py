@@ -18,6 +18,7 @@ from chainrule.markup import Constructed
 from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.hyperparameters import Term
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.state_dicts import check_keys, check_mapping
 
 Unit = Literal["epoch", "step"]
 
@@ -282,7 +283,7 @@ class Schedule(Constructed):
         for key in ("schedule", "parameter"):
             if state_dict.get(key) != mine[key]:
                 raise ValueError(f"the state is of {state_dict.get(key)}, this is of {mine[key]}")
-        check_keys(state_dict, mine)
+        check_keys(state_dict, mine, "this schedule")
         for key in ("base_lrs", "lrs"):
             groups = len(state_dict[key])
             if groups != len(self.base_lrs):
@@ -300,26 +301,12 @@ class Schedule(Constructed):
             self.t, self.base_lrs = before
 
 
-def check_keys(state_dict: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
-    """Raise unless a state holds exactly the entries of this schedule's own."""
-    if set(state_dict) != set(mine):
-        raise ValueError(f"the state holds {', '.join(state_dict)}; it must be {', '.join(mine)}")
-
-
 def refuse_capture() -> None:
     """Raise SymbolicError while a graph is captured."""
     if local.context.capture is not None:
         raise SymbolicError(
             "a schedule's step() counts in Python, which is no part of a captured graph: call "
             "it after the compiled function"
-        )
-
-
-def check_mapping(state_dict: Any) -> None:
-    """Raise TypeError unless a schedule's state is a dict."""
-    if not isinstance(state_dict, Mapping):
-        raise TypeError(
-            f"state_dict is a dict, as state_dict() returns it; got {checks.described(state_dict)}"
         )
 
 

@@ -8,16 +8,11 @@ from typing import Any
 
 from chainrule import checks
 from chainrule.graph.state import HyperParameter
-from chainrule.optim.lr_scheduler.base import (
-    Schedule,
-    check_keys,
-    check_mapping,
-    refuse_capture,
-    refuse_epoch,
-)
+from chainrule.optim.lr_scheduler.base import Schedule, refuse_capture, refuse_epoch
 from chainrule.optim.lr_scheduler.cyclic import Cycle
 from chainrule.optim.lr_scheduler.plateau import Plateau
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.state_dicts import check_keys, check_mapping
 
 
 class WarmupLR(Schedule):
@@ -271,7 +266,7 @@ class ChainedScheduler(Schedule):
                 f"the state is of {state_dict.get('schedule')} of {len(states)} schedules, this is "
                 f"of {mine['schedule']} of {len(self.schedulers)}"
             )
-        check_keys(state_dict, mine)
+        check_keys(state_dict, mine, "this schedule")
         for schedule, state in zip(self.schedulers, states, strict=True):
             schedule._check_state(state)
         for schedule, state in zip(self.schedulers, states, strict=True):

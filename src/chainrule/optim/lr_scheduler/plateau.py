@@ -9,13 +9,9 @@ from typing import Any
 from chainrule import checks
 from chainrule.graph.names import ForeignName
 from chainrule.graph.tensor import Tensor
-from chainrule.optim.lr_scheduler.base import (
-    check_keys,
-    check_mapping,
-    refuse_capture,
-    refuse_epoch,
-)
+from chainrule.optim.lr_scheduler.base import refuse_capture, refuse_epoch
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.state_dicts import check_keys, check_mapping
 
 
 class Plateau:
@@ -201,7 +197,7 @@ class ReduceLROnPlateau(Plateau):
             TypeError, ValueError: if it is of another schedule; nothing has changed then.
         """
         check_mapping(state_dict)
-        check_keys(state_dict, self.state_dict())
+        check_keys(state_dict, self.state_dict(), "this schedule")
         if state_dict["schedule"] != type(self).__name__:
             raise ValueError(
                 f"the state is of {state_dict['schedule']}, this is of {type(self).__name__}"
