@@ -13,6 +13,7 @@ from chainrule.graph.guards import guard_of
 from chainrule.graph.parameter_lists import forget_gradients
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike, holds_tensors
+from chainrule.nn.computed import Computed
 from chainrule.nn.hooks import Hooked
 from chainrule.nn.interception import intercepted_forward
 from chainrule.nn.modes import Moded
@@ -57,7 +58,7 @@ def _no_forward(self: Module, *inputs: Any, **keywords: Any) -> Any:
     raise NotImplementedError(f"{type(self).__name__} has no forward method: {self._to_be_called}")
 
 
-class Module(Moded, Hooked, Placed):
+class Module(Moded, Hooked, Computed, Placed):
     """A layer or a model. Subclasses make their parts in `__init__` and use them in `forward`.
 
     Parameters, buffers and modules that become attributes are registered: `parameters()` finds
