@@ -46,7 +46,7 @@ struct SmallGemm {
   std::int64_t ldout;
 };
 
-// A kernel for small products takes at most so many rows of C at once.
+// The most rows of C that a kernel for small products takes at once.
 inline constexpr std::int64_t most_small_rows = 128;
 
 template <typename T>
@@ -70,18 +70,6 @@ struct WindowProduct {
   const std::int64_t* c_rows = nullptr;  // where rows of C begin, which then are not ldc apart
 };
 
-// A line of tiles of Winograd's convolution F(4 x 4, 3 x 3), and how the numbers of each lie:
-// number i of tile t is at `tiles` + i * apart + t * channels, for `channels` channels side by
-// side. The lines of elements that go with it are (columns, channels).
-template <typename T>
-struct WinogradLine {
-  std::int64_t columns, channels;
-  std::int64_t first;  // column of an image that the first tile begins with, perhaps beside it
-  std::int64_t count;  // of tiles
-  T* tiles;
-  std::int64_t apart;
-};
-
 // The same with a product of its own for each of n channels, which lie side by side in A: C (i, j)
 // = the sum over terms t of a[rows[i] + terms[t] + j] times B (t, j).
 template <typename T>
@@ -97,6 +85,18 @@ struct ChannelProduct {
   std::int64_t m, n;
   bool accumulate;
   const std::int64_t* c_rows = nullptr;  // as above
+};
+
+// A line of tiles of Winograd's convolution F(4 x 4, 3 x 3), and how the numbers of each lie:
+// number i of tile t is at `tiles` + i * apart + t * channels, for `channels` channels side by
+// side. The lines of elements that go with it are (columns, channels).
+template <typename T>
+struct WinogradLine {
+  std::int64_t columns, channels;
+  std::int64_t first;  // column of an image that the first tile begins with, perhaps beside it
+  std::int64_t count;  // of tiles
+  T* tiles;
+  std::int64_t apart;
 };
 
 // Pooling windows side by side, all of which have the same taps in x. Window w of `windows` lies
@@ -196,11 +196,11 @@ using ReduceKernel = void (*)(const ReduceCall<T>& call);
 template <typename T>
 using RowKernel = bool (*)(const RowCall<T>& call);
 
-// `gemm` sums so many products at once; what further ones give is added to C.
+// The products that `gemm` sums up at once; the sums of further ones are added to C.
 inline constexpr std::int64_t gemm_block_depth = 512;
 
-// The kernels for one type of element.
-// A null pointer means that the type has no such kernel; the plan refuses it when it is built.
+// The kernels for one type of element. A null pointer means that the type has no such kernel; the
+// plan refuses it when it is built.
 template <typename T>
 struct Kernels {
   ElementwiseKernel<T> ops[opcode_count];

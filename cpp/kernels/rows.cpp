@@ -78,12 +78,14 @@ struct RowGroup {
   }
 };
 
-// Softmax with cross-entropy of a row of any length: returns the shift and the sum of the terms
-// e^(x - shift), and writes (p - y) * g to `grad` unless that is null.
+// Of a softmax: what is subtracted from x, and the sum of the terms e^(x - shift).
 template <typename T>
 struct ShiftAndSum {
   Vector<T> shift, sum;
 };
+
+// Softmax with cross-entropy of a row of any length; writes (p - y) * g to `grad` if that is asked
+// for.
 template <typename T, bool with_grad>
 CHAINRULE_INLINE ShiftAndSum<T> cross_entropy_row(T* grad, T g, const T* logits, std::int64_t label,
                                                   std::int64_t columns) {

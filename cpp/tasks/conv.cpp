@@ -33,11 +33,11 @@ class BlockedConvTask : public Task {
   void split_blocks(const Building& building, double multiplications) {
     if (filters_ == 0) return;
     if (epilogue_ && epilogue_->has_sums())
-      together_ = std::max<std::int64_t>(blocks_.blocks_of_images(), 1);
-    count_ = blocks_.count(0, images_) / together_;
+      blocks_of_a_part_ = std::max<std::int64_t>(blocks_.blocks_of_images(), 1);
+    parts_ = blocks_.count(0, images_) / blocks_of_a_part_;
     double nanoseconds = multiplications / 50;
     if (epilogue_) nanoseconds += epilogue_->nanoseconds();
-    split(building.chunks, count_, nanoseconds);
+    split(building.chunks, parts_, nanoseconds);
   }
 
   std::int64_t epilogue_bytes() const { return epilogue_ ? epilogue_->scratch_bytes() : 0; }
@@ -45,11 +45,11 @@ class BlockedConvTask : public Task {
   // Calls compute(block) for the blocks of a chunk, and runs the epilogue.
   template <typename Compute>
   void for_each_block(std::int32_t chunk, std::byte* scratch, Compute compute) const {
-    const Range range = share(chunk, count_);
+    const Range range = share(chunk, parts_);
     for (std::int64_t i = range.begin; i < range.end; ++i) {
       std::int64_t begin = 0, end = 0;  // places
-      for (std::int64_t k = 0; k < together_; ++k) {
-        const auto block = blocks_.block(0, images_, i * together_ + k);
+      for (std::int64_t k = 0; k < blocks_of_a_part_; ++k) {
+        const auto block = blocks_.block(0, images_, i * blocks_of_a_part_ + k);
         compute(block);
         const std::int64_t first = blocks_.first_place(block);
         if (k == 0) begin = first;
@@ -66,8 +66,8 @@ class BlockedConvTask : public Task {
   T* y_;
 
  private:
-  std::int64_t count_ = 0;     // of what follows
-  std::int64_t together_ = 1;  // blocks before a part of the epilogue
+  // Blocks whose places the epilogue goes over at once are a part.
+  std::int64_t parts_ = 0, blocks_of_a_part_ = 1;
   std::optional<ElementwiseProgram<T>> epilogue_;
 };
 
@@ -285,7 +285,7 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
   }
 
  private:
-  // Counts as if vectors had so many elements.
+  // Counts as if vectors had eight elements.
   static std::int64_t whole_vectors(std::int64_t count) { return round_up(count, 8); }
   static double multiplications(const Conv& conv) {
     const Window& window = conv.window;
