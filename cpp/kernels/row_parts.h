@@ -72,7 +72,7 @@ CHAINRULE_INLINE void store_elements(Vector<T> v, T* to, std::int64_t elements) 
 template <typename T>
 CHAINRULE_INLINE Vector<T> sum_of_exp(T* out, const T* x, std::int64_t columns, Vector<T> shift) {
   using V = Vector<T>;
-  // So many vectors are added one by one, before their sum is; and as many of these sums.
+  // Vectors that are added one by one, before their sum is; and the number of such sums likewise.
   constexpr int block = 64;
   V total = broadcast(T(0)), part = total, sum = total;
   int count = 0;

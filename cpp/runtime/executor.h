@@ -38,7 +38,7 @@ struct RunRequest {
   // Steps x registered scalars; without them they are as their places hold them.
   std::optional<std::span<const double>> scalars;
   std::span<const double> totals;  // what the sums begin with; empty for 0
-  // No further step begins after so many seconds, or once `ends` is true, which may be empty.
+  // No further step begins after this many seconds, or once `ends`, which may be empty, is true.
   double seconds = std::numeric_limits<double>::infinity();
   std::function<bool()> ends;
   std::int32_t threads = 1;

@@ -56,8 +56,8 @@ struct Building {
 
 inline double number(std::int64_t count) { return static_cast<double>(count); }
 
-// Into how many parts the columns of rows are split, of so many units: a part of few is no less
-// work, as each part goes over all rows.
+// Into how many parts columns of this many units are split. A part of few units is no less work, as
+// each part goes over all rows.
 inline std::int64_t column_parts(std::int64_t units) {
   return std::max(std::min<std::int64_t>(units, 2), units / 3);
 }

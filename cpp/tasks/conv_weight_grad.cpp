@@ -12,7 +12,7 @@ namespace {
 
 // Elements of a window, whose sums a thread takes at once.
 constexpr std::int64_t tile_terms = 48;
-// Of so many parts each thread of a small machine has several: they need not be cut any further.
+// With this many parts each thread of a small machine has several: none need be cut any further.
 constexpr std::int64_t enough_parts = 14;
 
 template <typename T>

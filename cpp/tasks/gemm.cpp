@@ -48,8 +48,8 @@ struct Grid {
 //                            +--------+
 //
 // So each half is multiplied apart, by the thread in whose cache it is. Who is second at a tile of
-// C adds to what is there: a sum of two numbers, the same in either order. The halves are those in
-// which the kernels take so many rows in any case.
+// C adds to what is there: a sum of two numbers, the same in either order. Products of this depth
+// the kernels add up in two parts in any case (gemm_block_depth).
 bool has_halves(const Gemm& gemm) {
   constexpr std::int64_t reads_for_a_write = 4;  // of C; else what is read is the lesser part
   const bool is_deep = gemm.k > gemm_block_depth && gemm.k <= 2 * gemm_block_depth;

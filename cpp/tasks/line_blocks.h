@@ -11,7 +11,7 @@ namespace chainrule {
 // Some lines of an image, or all lines of several images. Lines are of units: places or tiles.
 class LineBlocks {
  public:
-  // So many lines of each image, of so many units each; a block has about `wanted` units.
+  // Each image has `lines` lines of `line_units` units; a block has about `wanted` units.
   LineBlocks(std::int64_t lines, std::int64_t line_units, std::int64_t wanted)
       : lines_(lines),
         line_units_(line_units),

@@ -54,8 +54,8 @@ class ScatterAddTask final : public Task {
  private:
   static constexpr std::int64_t unit = cache_line / static_cast<std::int64_t>(sizeof(T));
 
-  // Whether so many parts may have one index that float32 would lose digits of their sum. The sums
-  // in float64 stay in L2.
+  // Whether an index may have parts enough for their sum in float32 to lose digits. The sums in
+  // float64 stay in L2.
   bool is_long() const {
     constexpr std::int64_t many_parts = 1 << 16, many_of_each = 1 << 10, most_sums = 1 << 17;
     const bool has_many =

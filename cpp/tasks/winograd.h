@@ -17,7 +17,7 @@ namespace chainrule {
 template <typename T>
 class WinogradBlocks : public LineBlocks {
  public:
-  // A tile is so many numbers of each channel, as is its product with a filter.
+  // Of a tile of each channel, and of its product with a filter.
   static constexpr std::int64_t numbers = winograd::tile_numbers;
 
   WinogradBlocks(const Window& window, const Frame& frame, const Kernels<T>& kernels);

@@ -123,7 +123,7 @@ void run_tile(const Tile<T>& tile) {
   product_tile<T, V, vectors>(tile, std::make_integer_sequence<int, rows>{});
 }
 
-// The kernels of tiles of so many vectors.
+// The kernels of tiles of one width in vectors.
 template <typename T>
 struct TileKernels {
   int rows;  // of a tile
@@ -184,7 +184,7 @@ struct TileRun {
   SpreadRows<T, V>* spread;  // or null
   int64_t last;              // elements of the last vector of a row
   int64_t below;             // rows of C that are left
-  // Whole vectors that hold more than a row reach into so many below it, which are stored later.
+  // Rows below one that whole vectors of it reach into; these are stored later.
   int64_t reach;
 
   void run(TileKernel<T> kernel, int64_t rows, int64_t count) {

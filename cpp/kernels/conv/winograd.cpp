@@ -128,7 +128,7 @@ CHAINRULE_INLINE void set_column(Vector<T> (&rows)[count][width], int64_t i,
   for (int64_t k = 0; k < count; ++k) rows[k][i] = column[k];
 }
 
-// Of so many tiles of a line the columns are transformed, then the rows.
+// Tiles of a line whose columns are transformed, then their rows.
 constexpr int64_t tiles_at_once = 8;
 constexpr int64_t columns_at_once = tiles_at_once * places + side - places;
 

@@ -8,10 +8,9 @@
 //   6. tiles of C^T         else                                                 choose_dense
 //
 // 1 is asked by tasks/multiplier.cpp for each tile that a thread takes, 2 to 6 by gemm(). A product
-// that is one tile, or adds up few terms, with an epilogue that the kernels have, goes 4 or 5 a
-// shorter way if it needs no blocks and no copies but of B: choose_small, asked by tasks/gemm.cpp
-// when the plan is built.
-// That way does not look for zeros.
+// that is one tile, or adds up few terms, with an epilogue that the kernels have, takes a shorter
+// way through 4 or 5 if it needs no blocks and no copies but of B: choose_small, asked by
+// tasks/gemm.cpp when the plan is built. That way does not look for zeros.
 //
 // All but 2 and 3, which sample the elements, depends on shapes, strides and flags alone.
 #pragma once
@@ -53,8 +52,8 @@ inline constexpr double largest_own_product =
 
 // --- Copies that a product needs -----------------------------------------------------------------
 
-// L1 has this many ways, or more: it holds this many lines that are a multiple of
-// `way_bytes` apart.
+// L1 has this many ways, or more: it holds this many lines that are a multiple of `way_bytes`
+// apart.
 inline constexpr int64_t ways = 8;
 inline constexpr int64_t way_bytes = 4096;
 

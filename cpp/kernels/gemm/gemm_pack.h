@@ -34,7 +34,7 @@ constexpr int64_t spread(int64_t columns) {
   return (ceil_div(columns, line<T>) | 1) * line<T>;
 }
 
-// Copies rows of so many vectors to places side by side.
+// Copies rows of `vectors` vectors to places side by side.
 template <int vectors, typename T>
 void copy_vectors(const T* x, int64_t x_stride, int64_t rows, T* to) {
   constexpr int lanes = Vector<T>::lanes;
@@ -107,7 +107,7 @@ class RowsOfA {
     if (packs_) return copied_ + number * packed_tile<T>(depth_);
     return copies_ ? copied_ + i * spread<T>(depth_) : a_.at(i, 0);
   }
-  // Makes the copy of a tile of so many rows, if there is one; once, before it is used.
+  // Makes the copy of a tile of `height` rows, if there is one; once, before it is used.
   void copy_tile(int64_t number, int64_t i, int height) const {
     if (packs_) {
       T* const to = copied_ + number * packed_tile<T>(depth_);
@@ -121,7 +121,7 @@ class RowsOfA {
                   copied_ + i * spread<T>(depth_), spread<T>(depth_));
     }
   }
-  // What comes before a tile of so many rows from row i on, after those before it.
+  // What a tile of `height` rows from row i on needs that tiles before it do not.
   Lines<T> lines(int64_t i, int height) const {
     if (!a_.transposed) return {a_.at(i, 0), a_.stride, height, depth_};
     return {a_.at(i + height - 1, 0), a_.stride, depth_, 1};  // the others' lines are there

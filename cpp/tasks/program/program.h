@@ -30,8 +30,8 @@ class ElementwiseProgram {
   bool has_sums() const { return !sums_.empty(); }
   // Of which a region has to have all, where there are sums, or none; or it is a piece of them.
   std::int64_t rows_of_a_sum() const { return rows_of_a_sum_; }
-  // So many rows are summed one by one; such sums are added in pairs, pairs of pairs and so on. A
-  // sum's rows can be cut into pieces of a power of two times as many.
+  // Rows that are summed one by one; the sums of these are added in pairs, pairs of pairs and so
+  // on. The rows of a sum can be cut into pieces of this number times a power of two.
   static constexpr std::int64_t rows_added = 32;
   // How many numbers the sums of a piece are.
   std::int64_t piece_sums() const { return static_cast<std::int64_t>(sums_.size()) * columns_; }

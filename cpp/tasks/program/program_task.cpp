@@ -69,7 +69,7 @@ class ProgramTask final : public Task {
  private:
   // Fewer columns of many rows would be copied together into blocks.
   static constexpr std::int64_t sum_columns = 256;
-  // From so many parts on, a few more or less do not keep a thread waiting.
+  // From this number of parts on, a few more or less do not keep a thread waiting.
   static constexpr std::int64_t enough_units = 8;
   static constexpr std::int64_t most_pieces = 64;
 

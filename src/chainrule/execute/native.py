@@ -130,7 +130,7 @@ _REMEMBERED = 8
 """Assignments that a block remembers."""
 
 _FEW = 1000
-"""So many numbers that were assigned, as hyper-parameters are, a copy takes over one by one."""
+"""The most numbers, assigned as hyper-parameters are, that a copy takes over state by state."""
 
 
 class Copies:

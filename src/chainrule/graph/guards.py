@@ -28,9 +28,8 @@ class Guard:
     """
 
     def __init__(self, locks: Iterable[StateLock]) -> None:
-        self.locks = sorted(
-            locks, key=id
-        )  # one order for all threads, or two would block each other
+        # One order for all threads, or two would block each other.
+        self.locks = sorted(locks, key=id)
         self.alone = Hold(self.locks, True)
         self.shared = Hold(self.locks, False)
 

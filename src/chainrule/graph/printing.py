@@ -13,13 +13,14 @@ DIGITS = 6
 """The significant digits of a number in print."""
 
 _MOST_SMALLER = 1
-"""How many digits more a column of numbers may have, for the sake of its small ones."""
+"""Decimals beyond those of the largest number, at most, for the sake of small ones."""
 
 
 def formatted(array: Array, digits: int = DIGITS) -> list[str]:
     """The numbers of an array, in order, as texts of one form.
 
-    So many digits of each count; zeros at the end of all are left out.
+    The largest has `digits` significant digits, or one more where there are smaller ones; zeros at
+    the end of all are left out.
 
     Example:
         >>> import numpy as np

@@ -128,7 +128,7 @@ def dirac_(tensor: S, groups: int = 1) -> S:
 
     Raises:
         ShapeError: if `tensor` is no weight of a convolution.
-        ValueError: if the outputs can't be divided into so many groups.
+        ValueError: if the outputs can't be divided into `groups` groups.
 
     Example:
         >>> from chainrule import nn

@@ -1,5 +1,5 @@
-"""Lengths of vectors that neither overflow nor vanish, without gradients: for clipping; and the
-divisors that keep squares from overflowing."""
+"""Norms of vectors whose squares may overflow or vanish, for clipping; and the divisors that keep
+squares from it."""
 
 from __future__ import annotations
 

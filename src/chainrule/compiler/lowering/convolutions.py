@@ -36,8 +36,8 @@ from chainrule.compiler.lowering.base import WINDOW_AXES, lowering, permuted, sh
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value, constant_array
 
-# The gradient of weights is summed up for each of so many parts of the images, so that threads can
-# share the work; but not of large weights, which are shared out themselves.
+# Parts of the images, for each of which the gradient of weights is summed up, so that threads can
+# share the work; not for large weights, which are shared out themselves.
 _MOST_PARTS = 32
 _MOST_SUMS = 1 << 18  # of all parts together
 _MOST_PHASES = 256  # of an image that are computed for themselves

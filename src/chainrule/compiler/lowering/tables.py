@@ -139,7 +139,7 @@ def _weighted_rows(scheduler: Scheduler, value: Value) -> None:
 def _rows(
     scheduler: Scheduler, name: str, rows: Sequence[Value], count: int
 ) -> tuple[dict[str, Storage], int]:
-    """An operand of so many rows, which are (table, indices) or one after another; its length."""
+    """An operand of `count` rows, which are (table, indices) or one after another; its length."""
     table, *indices = rows
     operand = {name: scheduler.storage(table)}
     if not indices:

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 OutputSize = int | None | Sequence[int | None]
-_FEW_PARTS = 8  # up to so many, a maximum for each is faster than windows over gathered elements
+_FEW_PARTS = 8  # up to these, a maximum for each is faster than windows over gathered elements
 
 
 def _output_sizes(axes: int, x: Tensor, output_size: OutputSize) -> list[int]:

@@ -266,7 +266,7 @@ class Transformer(Layer):
         layers = checks.integer("num_encoder_layers", given["num_encoder_layers"], 0)
         layers += checks.integer("num_decoder_layers", given["num_decoder_layers"], 0)
         activation = given["activation"]
-        more = activation if isinstance(activation, int) else 0  # a module, of so many elements
+        more = activation if isinstance(activation, int) else 0  # of a module: its elements
         return (layers + 2) * (TransformerDecoderLayer.max_elements(given) + more)
 
     def _reset_parameters(self) -> None:
