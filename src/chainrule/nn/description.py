@@ -33,6 +33,7 @@ MAX_DEPTH = 50
 MAX_LAYERS = 10_000
 _MAX_NAME = 200
 _MAX_LENGTHS = 64
+_MAX_BITS = 4095  # of an argument: products of these are quick
 
 
 def to_description(module: Module) -> dict[str, Any]:
@@ -188,11 +189,11 @@ def count_elements(description: Any) -> int:
         layer = waiting.pop()
         children = layer.get("children") if isinstance(layer, dict) else None
         waiting += children.values() if isinstance(children, dict) else ()
-    return _check(description, "", 0)
+    return _checked_elements(description, "", 0)
 
 
-def _check(description: Any, path: str, depth: int) -> int:
-    """Raise unless all of it can be built; return a bound of how many numbers it will hold."""
+def _checked_elements(description: Any, path: str, depth: int) -> int:
+    """A bound of how many numbers it will hold; raises unless all of it can be built."""
     where = path or "the model"
     if not isinstance(description, dict):
         raise ValueError(f"{where}: a description is a dict, not {description!r:.80}")
@@ -231,7 +232,7 @@ def _check(description: Any, path: str, depth: int) -> int:
         raise ValueError(f"{where}: the name {long!r:.80} of a child is too long")
     _check_arguments(arguments, layer, where)
     counts = {
-        key: _check(child, f"{path}.{key}" if path else key, depth + 1)
+        key: _checked_elements(child, f"{path}.{key}" if path else key, depth + 1)
         for key, child in children.items()
     }
     try:
@@ -252,10 +253,8 @@ def _check_arguments(arguments: dict[str, Any], layer: type[Layer], where: str) 
         if isinstance(value, (list, tuple)) and len(value) > _MAX_LENGTHS:
             raise ValueError(f"{where}: {name} can't have {len(value)} entries")
         for item in value if isinstance(value, (list, tuple)) else [value]:
-            fits = (
-                not isinstance(item, int) or item.bit_length() < 4096
-            )  # products of these are quick
-            if not (fits and isinstance(item, (bool, int, float, str, type(None)))):
+            is_plain = isinstance(item, (bool, int, float, str, type(None)))
+            if not is_plain or (isinstance(item, int) and item.bit_length() > _MAX_BITS):
                 raise ValueError(f"{where}: {name} can't be {value!r:.80}")
 
 
