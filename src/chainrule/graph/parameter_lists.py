@@ -22,6 +22,13 @@ def is_model(given: Any) -> bool:
     return not isinstance(given, Iterable) or not all(isinstance(part, Tensor) for part in given)
 
 
+def may_list_parameters(given: Any) -> bool:
+    """Whether it is an iterable, and no single Tensor, no model, mapping or text."""
+    if isinstance(given, (Tensor, Mapping, str)) or not isinstance(given, Iterable):
+        return False
+    return not is_model(given)
+
+
 def distinct_parameters(
     given: Any, purpose: str, known: Iterable[Parameter] = ()
 ) -> list[Parameter]:
@@ -36,8 +43,7 @@ def distinct_parameters(
         TypeError: if `given` is no iterable of Parameters.
         ValueError: if there are none, or if one comes twice.
     """
-    no_list = isinstance(given, (Tensor, Mapping, str)) or not isinstance(given, Iterable)
-    if no_list or is_model(given):
+    if not may_list_parameters(given):
         raise TypeError(
             f"{purpose}: an iterable of them, such as model.parameters(), not "
             f"{type(given).__name__}"

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.context import local
-from chainrule.graph.parameter_lists import distinct_parameters, is_model
+from chainrule.graph.parameter_lists import distinct_parameters, is_model, may_list_parameters
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 
@@ -101,8 +101,7 @@ def as_groups(params: Any) -> list[Mapping[str, Any]]:
         TypeError: for what is no iterable of either.
         ValueError: if there is nothing in it.
     """
-    no_list = isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable)
-    if no_list or is_model(params):
+    if not may_list_parameters(params):
         kind = checks.described(params) if isinstance(params, type) else type(params).__name__
         raise TypeError(
             f"params are an iterable of Parameters or of groups, not {kind}: "
