@@ -299,3 +299,23 @@ def test_a_step_that_needs_the_gradient_of_a_table_alone_refuses_wrong_indices(w
     with pytest.raises(IndexError, match=f"index {wrong} is out of range for a table of 4 rows"):
         step(np.array([0, wrong]))
     np.testing.assert_array_equal(table.numpy(), [[0, 0], [1, 1], [1, 1], [0, 0]])
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])  # of rows that were looked up alone, and of all
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_so_does_one_that_computes_the_indices(wrong, momentum, backend):
+    table = cr.Parameter(np.ones((4, 2)))
+    optimizer = optim.SGD([table], lr=1.0, momentum=momentum)
+
+    @cr.compile(backend=backend)
+    def step(indices):
+        optimizer.zero_grad()
+        bags = nn.functional.embedding_bag((indices - 1).reshape(1, -1), table, mode="sum")
+        (nn.functional.embedding(indices - 1, table).sum() + bags.sum()).backward()
+        optimizer.step()
+
+    step(np.array([1, 4]))
+    with pytest.raises(IndexError, match="out of range"):
+        step(np.array([1, wrong + 1]))
+    np.testing.assert_array_equal(table.numpy(), [[-1, -1], [1, 1], [1, 1], [-1, -1]])

@@ -9,6 +9,7 @@ weights are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ class Recording(NamedTuple):
 
     Attributes:
         graph: of everything; it has no inputs. Its outputs are those Tensors that `result` needs,
-            then the gradients that are kept.
+            then the gradients that are kept, then what refuses wrong indices of gradients.
         result: what the function returned, with an `Output` in place of each symbolic Tensor.
         found: for each State whose `.grad` was read before it was set what was found there: None,
             or the Argument that stands for it.
@@ -258,10 +259,26 @@ def _recording(recorder: _FunctionRecorder, returned: Any) -> Recording:
                 "keep: its optimiser's step used it up. Call zero_grad() before backward(), or "
                 "return the gradient from that function"
             )
+    outputs += _looked_up([*outputs, *recorder.updates.values()])
     graph = recorded_graph(recorder, (), outputs)
     modes = _modes(recorder)
     before = {attribute: recorder.before[attribute] for attribute in modes}
     return Recording(graph, result, recorder.found, left, modes, before)
+
+
+def _looked_up(roots: list[Tensor]) -> list[Tensor]:
+    """The look-ups of which only the gradient is needed. That takes -1 for the last row; they
+    refuse it."""
+    needed = with_ancestors(roots)
+    found = set()
+    for node in needed:
+        origin = node.origin
+        if node.operation is None or node.operation.limits or origin is None:
+            continue
+        limits = origin.operation.limits if origin.operation is not None else ()
+        if not {origin.inputs[i] for i in limits}.isdisjoint(node.inputs):
+            found.add(origin)
+    return sorted(found - needed, key=attrgetter("serial"))
 
 
 def _modes(recorder: _FunctionRecorder) -> dict[Attribute, Any]:

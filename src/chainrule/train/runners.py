@@ -13,7 +13,6 @@ from chainrule.execute.reference import Interpreter
 from chainrule.graph.operation import Limit
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
-from chainrule.ops.rows import check_indices
 
 
 class NativeRunner:
@@ -88,17 +87,9 @@ class ReferenceRunner:
         graph = recording.graph
         self._interpreter = Interpreter(graph)
         self._stand_ins = list(stand_ins)
-        places = {graph.reads[a]: n for n, a in enumerate(stand_ins) if a in graph.reads}
-        self._unchecked = [
-            (places[leaf], length, limit)
-            for leaf, length, limit in _indices_of_gradients(graph.nodes)
-            if limit is not None and leaf in places
-        ]
 
     def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
         arrays = [as_tensor(value).numpy() for value in given]
-        for number, length, limit in self._unchecked:
-            check_indices(arrays[number], length, limit.fault)
         bound = [*zip(self._stand_ins, arrays, strict=True), *gradients]
         with self._interpreter.hold:
             try:
@@ -127,24 +118,12 @@ def _indices(nodes: Sequence[Tensor]) -> Iterator[tuple[Tensor, int, Limit | Non
 
     The native core finds wrong ones in the midst of a step.
     """
+    limited = set()
     for node in nodes:
         for position, limit in node.operation.limits.items() if node.operation else ():
             length = int(limit.of(*node.inputs, **node.attributes))
+            limited.add((node.inputs[position], length))
             yield node.inputs[position], length, limit
-    yield from _indices_of_gradients(nodes)
-
-
-def _indices_of_gradients(
-    nodes: Sequence[Tensor],
-) -> Iterator[tuple[Tensor, int, Limit | None]]:
-    """The same of what takes and adds elements by indices, where no operation with a limit takes
-    these. In the gradient of a look-up that nothing else needs they have the limit of that."""
-    limited = {
-        (node.inputs[position], int(limit.of(*node.inputs, **node.attributes)))
-        for node in nodes
-        if node.operation is not None
-        for position, limit in node.operation.limits.items()
-    }
     for node in nodes:
         if node.operation is None or node.operation.name not in ("gather", "scatter_add"):
             continue
@@ -153,12 +132,4 @@ def _indices_of_gradients(
         for number, leaf in enumerate(indices):
             length = shape[node.attributes["axis"] + number]
             if (leaf, length) not in limited:
-                yield leaf, length, _limit_of_origin(node, leaf)
-
-
-def _limit_of_origin(node: Tensor, leaf: Tensor) -> Limit | None:
-    """The limit that indices have in the operation whose gradient a node is."""
-    if node.origin is None or node.origin.operation is None:
-        return None
-    limits = node.origin.operation.limits
-    return next((limits[i] for i in limits if node.origin.inputs[i] is leaf), None)
+                yield leaf, length, None
