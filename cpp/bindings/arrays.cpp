@@ -50,7 +50,8 @@ Input input_of(const InputArray& array) {
   input.columns = 1;
   for (std::size_t axis = array.ndim() - 1; axis > 0; --axis) {
     const auto size = static_cast<std::int64_t>(array.shape(axis));
-    if (size > 1 && array.stride(axis) != input.columns) {
+    // NumPy gives arrays without elements any strides.
+    if (size > 1 && array.size() > 0 && array.stride(axis) != input.columns) {
       throw std::invalid_argument(
           "each row of an input must be contiguous; make it so with numpy.ascontiguousarray");
     }

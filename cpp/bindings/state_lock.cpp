@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <stdexcept>
 #include <utility>
 
 #include "bindings/without_gil.h"
@@ -14,7 +15,11 @@ namespace nb = nanobind;
 namespace chainrule {
 
 Hold::Hold(std::vector<std::shared_ptr<StateLock>> locks, bool alone)
-    : locks_(std::move(locks)), alone_(alone) {}
+    : locks_(std::move(locks)), alone_(alone) {
+  if (std::ranges::any_of(locks_, [](const auto& lock) { return !lock; })) {
+    throw std::invalid_argument("Hold takes a list of StateLocks, not None");
+  }
+}
 
 void Hold::enter() {
   for (std::size_t i = 0; i < locks_.size(); ++i) {

@@ -56,6 +56,19 @@ def test_gather_batch_reads_where_the_rows_lie(bench, tmp_path, rng):
         np.testing.assert_array_equal(result, expected[order].reshape(10, 20).astype("float32"))
 
 
+@pytest.mark.parametrize("shape", [(0, 6), (0, 2, 3), (3, 0, 4)])
+def test_an_input_may_have_no_elements(bench, shape):
+    x, columns = np.zeros(shape), math.prod(shape[1:])
+    out, _ = bench.room((2, columns), "float32")
+    bench.plan.add("gather_batch", "x", input=0, dtype="float32", rows=2, columns=columns, out=out)
+    bench.plan.input(0, x)
+    if not len(x):
+        with pytest.raises(ValueError, match="row 0 of the order: the inputs have 0 rows"):
+            bench.run(order=np.array([0, 0]))
+    else:
+        bench.run(order=np.array([2, 0]))
+
+
 def test_labels_and_rows_of_one_batch(bench):
     x, y = np.arange(12.0).reshape(6, 2), np.arange(6, dtype=np.int32)
     a, rows = bench.room((3, 2), "float32")

@@ -117,3 +117,8 @@ def test_those_that_read_do_not_wait_behind_one_that_has_waited():
     finally:
         sys.setswitchinterval(before)
         thread.join()
+
+
+def test_no_lock_is_none():
+    with pytest.raises(ValueError, match="Hold takes a list of StateLocks, not None"):
+        Hold([StateLock(), None], True)
