@@ -299,7 +299,9 @@ def test_a_search_that_had_no_time_says_so():
     ("change", "message"),
     [
         ({"space": {"lr": 0.1}}, "a Range or a list"),
-        ({"space": {}}, "space is a dict"),
+        ({"space": {"lr": []}}, "a Range or a list"),
+        ({"space": None}, "space is a dict: .*; got None"),
+        ({"space": {}}, "space is empty: give at least one hyper-parameter"),
         ({"method": "grid"}, "'random', 'halving' or 'tpe'"),
         ({"validation_fraction": 0}, "between 0 and 1"),
         ({"validation_data": X}, "a pair"),

@@ -61,9 +61,16 @@ Space: TypeAlias = Mapping[str, Any]
 
 
 def check_space(space: Any) -> None:
-    """Raise TypeError unless it is a space."""
-    if not isinstance(space, Mapping) or not space:
-        raise TypeError("space is a dict: by the name of a hyper-parameter a Range, or a list")
+    """Raise TypeError or ValueError unless it is a space."""
+    if not isinstance(space, Mapping):
+        raise TypeError(
+            "space is a dict: by the name of a hyper-parameter a Range, or a list; got "
+            f"{checks.described(space)}"
+        )
+    if not space:
+        raise ValueError(
+            "space is empty: give at least one hyper-parameter, as {'lr': Range(1e-4, 1e-1)}"
+        )
     for name, given in space.items():
         is_list = isinstance(given, (list, tuple, np.ndarray)) and len(given)
         if not isinstance(given, Range) and not is_list:
