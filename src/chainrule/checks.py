@@ -157,6 +157,21 @@ def function(name: str, value: Any, form: str) -> None:
         raise TypeError(f"{name} is a function {form}, got {described(value)}")
 
 
+def several(name: str, value: Any, of: str) -> Sequence[Any]:
+    """The members of a list, or of what else holds several.
+
+    Example:
+        >>> several("tensors", None, "Tensors")
+        Traceback (most recent call last):
+        TypeError: tensors is a list of Tensors, got None
+    """
+    if isinstance(value, (list, tuple)):
+        return value
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return list(value)
+    raise TypeError(f"{name} is a list of {of}, got {described(value)}")
+
+
 def path(name: str, value: Any) -> str | os.PathLike[str]:
     """The name of a file, as it is."""
     if not isinstance(value, (str, os.PathLike)):
@@ -173,9 +188,12 @@ def any_number(name: str, value: Any) -> Any:
 
 def as_float(name: str, value: Any) -> float:
     """Anything that stands for one number, as a float."""
-    if value is None or isinstance(value, (str, bytes)):
-        raise TypeError(f"{name} is a number, got {value!r:.80}")
-    return float(value)
+    try:
+        if not isinstance(value, (str, bytes)):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"{name} is a number, got {described(value)}")
 
 
 def number(name: str, value: Any) -> float:

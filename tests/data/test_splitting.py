@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrule.data import split
+from chainrule.data import ChainDataset, ConcatDataset, random_split, split
 
 
 @given(rows=st.integers(2, 300), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 99))
@@ -88,3 +88,12 @@ def test_weights_go_where_their_rows_go(stratify):
         np.testing.assert_array_equal(part[2], part[0] / 2)
     with pytest.raises(ValueError, match=r"rows.*sample_weight \(19,\)"):
         split(x, y, 0.3, sample_weight=np.ones(19))
+
+
+@pytest.mark.parametrize("unfit", [None, 3, "ab"])
+def test_what_is_no_list_of_parts_is_refused(unfit):
+    for joined in (ConcatDataset, ChainDataset):
+        with pytest.raises(TypeError, match=f"^datasets is a list of .*, got {unfit!r}"):
+            joined(unfit)
+    with pytest.raises(TypeError, match=f"^lengths is a list of .*, got {unfit!r}"):
+        random_split(range(3), unfit)

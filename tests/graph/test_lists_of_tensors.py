@@ -91,3 +91,34 @@ def test_lists_as_indices(two):
     y = x[[last, first, last]]
     assert y.tolist() == [30.0, 10.0, 30.0]
     assert cr.grad(y.sum(), x).tolist() == [1.0, 0.0, 2.0]
+
+
+@pytest.mark.parametrize("given", [None, 3, "ab", np.sum])
+@pytest.mark.parametrize(
+    "name", ["column_stack", "concatenate", "dstack", "hstack", "multi_dot", "stack", "vstack"]
+)
+def test_what_is_no_list_is_refused(name, given):
+    function = getattr(cr, name, None) or getattr(cr.linalg, name)
+    with pytest.raises(TypeError, match=f"^{name}: tensors is a list of .*, got {given!r}"):
+        function(given)
+
+
+def test_what_holds_no_variables_has_no_gradients():
+    x = cr.tensor([1.0, 2.0], requires_grad=True)
+    for given in (None, 3, "x"):
+        with pytest.raises(TypeError, match=f"^inputs is a list of Tensors, got {given!r}"):
+            cr.grad(x.sum(), given)
+        if given != 3:
+            with pytest.raises(TypeError, match=f"^argnums is a list of positions, got {given!r}"):
+                cr.value_and_grad(cr.sum, given)
+
+
+def test_an_iterator_of_several_dtypes_is_joined():
+    parts = [np.float32([1.0]), np.float64([0.1])]
+    joined = cr.concatenate(iter(parts))
+    np.testing.assert_array_equal(joined.numpy(), np.concatenate(parts), strict=True)
+
+
+def test_an_array_without_dlpack_is_named():
+    with pytest.raises(TypeError, match=r"got \[1.0\]: make it a Tensor by chainrule.tensor"):
+        cr.from_dlpack([1.0])

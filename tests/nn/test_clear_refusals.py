@@ -150,3 +150,70 @@ def test_the_names_that_an_argument_may_have_are_listed(call):
     for name in ("fast", ["fast"], None):
         with pytest.raises(ValueError, match=r"is (one of |')\w+.*; got|is '.*' or '.*', got"):
             call(name)
+
+
+IN_PLACE = [
+    "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "lecun_normal_", "lecun_uniform_",
+    "normal_", "ones_", "orthogonal_", "scaled_normal_", "trunc_normal_", "uniform_",
+    "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_starting_values_are_those_of_parameters(name):
+    fill = getattr(nn.init, name)
+    with pytest.raises(TypeError, match="a layer made with bias=False has None as its bias"):
+        fill(nn.Linear(2, 2, bias=False).bias)
+    for given in (nn.Linear(2, 2), np.ones((2, 2, 2)), 3):
+        with pytest.raises(TypeError, match="gives new values to a Parameter or a Buffer"):
+            fill(given)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        nn.utils.weight_norm,
+        nn.utils.remove_weight_norm,
+        nn.utils.spectral_norm,
+        nn.utils.remove_spectral_norm,
+        nn.to_description,
+        lambda module: nn.utils.functional_call(module, {}, np.ones(2)),
+    ],
+)
+def test_what_is_no_module_is_refused(call):
+    for given in (None, 3, "linear", nn.Linear):
+        with pytest.raises(TypeError, match=r"^module is a Module, got "):
+            call(given)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.ModuleDict([nn.ReLU()]), r"list of \(name, value\) pairs, not of ReLU"),
+        (lambda: nn.ModuleDict(3), r"ModuleDict is a list of \(name, value\) pairs, got 3"),
+        (lambda: nn.ParameterDict(["ab"]), r"list of \(name, value\) pairs, not of 'ab'"),
+        (
+            lambda: nn.utils.functional_call(nn.ReLU(), [np.ones(2)], np.ones(2)),
+            "takes a dict of Tensors by their names, or a tuple of such dicts, got",
+        ),
+        (
+            lambda: nn.utils.functional_call(nn.ReLU(), None, np.ones(2)),
+            "takes a dict of Tensors by their names, or a tuple of such dicts, got None",
+        ),
+        (
+            lambda: optim.lr_scheduler.LambdaLR(optim.SGD([cr.Parameter(1.0)], lr=0.1), None),
+            "lr_lambda is a list of functions t -> factor, or one of them, got None",
+        ),
+        (
+            lambda: nn.functional.affine_grid(np.ones((1, 2, 3)), None),
+            "size is a list of lengths, got None",
+        ),
+        (lambda: nn.functional.elu(np.ones(2), [1.0, 2.0]), r"alpha is a number, got \[1.0, 2.0\]"),
+        (lambda: nn.functional.elu(np.ones(2), cr.ones(2)), "alpha is a number, got tensor"),
+        (lambda: nn.PairwiseDistance(None), "p is a number, got None"),
+        (lambda: nn.functional.cosine_similarity([1.0], [1.0], None), "dim is a whole number"),
+    ],
+)
+def test_unfit_arguments_are_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()

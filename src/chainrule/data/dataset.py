@@ -164,7 +164,7 @@ class ConcatDataset(Dataset):
     """
 
     def __init__(self, datasets: Sequence[Any]) -> None:
-        self.datasets = list(datasets)
+        self.datasets = list(checks.several("datasets", datasets, "datasets"))
         if not self.datasets:
             raise ValueError("a ConcatDataset takes one dataset or more")
         self._ends = list(accumulate(map(len, self.datasets)))
@@ -196,7 +196,7 @@ class ChainDataset(IterableDataset):
     """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
-        self.datasets = list(datasets)
+        self.datasets = list(checks.several("datasets", datasets, "IterableDatasets"))
         for dataset in self.datasets:
             if not isinstance(dataset, IterableDataset):
                 raise TypeError(
@@ -268,6 +268,7 @@ def random_split(
         (8, 2, True)
     """
     rows = len(dataset)
+    lengths = checks.several("lengths", lengths, "lengths, or shares, of the parts")
     if not all(map(math.isfinite, lengths)) or any(length < 0 for length in lengths):
         raise ValueError(f"the lengths of the parts are not negative, got {list(lengths)}")
     if any(isinstance(length, (float, np.floating)) for length in lengths):

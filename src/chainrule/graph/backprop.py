@@ -454,7 +454,7 @@ def grad(
         return _grads(outputs, [inputs])[0]
     if isinstance(inputs, Mapping):
         return dict(zip(inputs, _grads(outputs, list(inputs.values())), strict=True))
-    return _grads(outputs, list(inputs))
+    return _grads(outputs, checks.several("inputs", inputs, "Tensors"))
 
 
 def _outputs(outputs: Sequence[Tensor], grad_outputs: Any) -> list[tuple[Tensor, Any]]:

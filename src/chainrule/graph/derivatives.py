@@ -100,7 +100,8 @@ def value_and_grad(
         >>> value.item(), gradient.tolist()
         (10.0, [2.0, 6.0])
     """
-    positions = [argnums] if isinstance(argnums, int) else list(argnums)
+    several = [argnums] if isinstance(argnums, int) else argnums
+    positions = checks.several("argnums", several, "positions")
 
     def evaluate(*arguments: Any, **keywords: Any) -> tuple[Tensor, Any]:
         given = list(arguments)

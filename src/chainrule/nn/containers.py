@@ -306,7 +306,16 @@ class _Dict(_Held[T]):
 
     def update(self, values: _Dict[Any] | Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Hold these, too; in place of what is under the same keys."""
-        pairs = list(values.items() if isinstance(values, (Mapping, _Dict)) else values)
+        if isinstance(values, (Mapping, _Dict)):
+            pairs = list(values.items())
+        else:
+            pairs = list(checks.several(type(self).__name__, values, "(name, value) pairs"))
+        for pair in pairs:
+            if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+                raise TypeError(
+                    f"{type(self).__name__} takes a dict, or a list of (name, value) pairs, not of "
+                    f"{checks.described(pair)}"
+                )
         for name, _ in pairs:
             self._check_key(name)
         for name, value in [(name, self._checked(value)) for name, value in pairs]:

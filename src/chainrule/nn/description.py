@@ -21,7 +21,7 @@ import numpy as np
 
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
-from chainrule.nn import layers
+from chainrule.nn import arguments, layers
 from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 from chainrule.ops.random import Generator, use_generator
@@ -53,7 +53,7 @@ def to_description(module: Module) -> dict[str, Any]:
         >>> to_description(nn.Sequential(nn.Flatten()))["children"]
         {'0': {'class': 'Flatten', 'arguments': {'start_dim': 1, 'end_dim': -1}}}
     """
-    description = _describe(module, "", {}, {})
+    description = _describe(arguments.module("module", module), "", {}, {})
     frozen = [name for name, p in module.named_parameters() if not p.requires_grad]
     return {**description, "frozen": frozen} if frozen else description
 

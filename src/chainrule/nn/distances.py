@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain, plain_number
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
 from chainrule.ops import maximum
 from chainrule.ops.declare import align
 from chainrule.ops.linalg import vector_norm
@@ -82,7 +83,7 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
         tensor([0.6])
     """
     a, b = align("cosine_similarity", as_tensor(x1), as_tensor(x2))
-    if not -a.ndim <= dim < a.ndim:
+    if not -a.ndim <= checks.integer("dim", dim) < a.ndim:
         raise ShapeError(f"cosine_similarity: there is no axis {dim} in shape {a.shape}")
     least = plain_number("eps", eps)
     a, b = (x / maximum(vector_norm(x, 2, dim, keepdims=True), least) for x in (a, b))
@@ -91,6 +92,7 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
 
 def order(name: str, p: float) -> float:
     """The order of a norm, positive or infinity."""
-    if not plain("p", p) > 0:
+    found = plain_number("p", p)
+    if not found > 0:
         raise ValueError(f"{name}: p, the order of the norm, is positive; got {p}")
-    return float(p)
+    return found

@@ -20,7 +20,7 @@ Example:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -79,18 +79,34 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * kernel, tensor.shape[0] * kernel
 
 
-def _assign(tensor: Tensor, value: TensorLike) -> None:
-    """Let `tensor` hold other values, if it is one that can."""
+def _fans(tensor: Tensor) -> tuple[int, int]:
+    _check_kind(tensor)
+    return _calculate_fan_in_and_fan_out(tensor)
+
+
+def _check_kind(tensor: Any) -> None:
+    """Raise TypeError unless it can hold other values."""
+    if tensor is None:
+        raise TypeError(
+            "nn.init gives new values to a Parameter or a Buffer, got None: a layer made with "
+            "bias=False has None as its bias"
+        )
     if not isinstance(tensor, (State, StateData)):
         raise TypeError(
             "nn.init gives new values to a Parameter or a Buffer, and a Tensor keeps its own: make "
             f"it a chainrule.Parameter first; got {checks.described(tensor)}"
         )
-    tensor.assign(value)
+
+
+def _assign(tensor: Tensor, value: TensorLike) -> None:
+    """Let `tensor` hold other values, if it is one that can."""
+    _check_kind(tensor)
+    tensor.assign(value)  # type: ignore[attr-defined]
 
 
 def constant_(tensor: S, val: float) -> S:
     """All elements `val`."""
+    _check_kind(tensor)
     _assign(tensor, np.full(tensor.shape, val, tensor.dtype))
     return tensor
 
@@ -116,6 +132,7 @@ def eye_(tensor: S) -> S:
         >>> nn.init.eye_(nn.Linear(3, 2).weight).tolist()
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
+    _check_kind(tensor)
     if tensor.ndim != 2:
         raise ShapeError(f"eye_ fills a matrix, not shape {tensor.shape}")
     _assign(tensor, np.eye(*tensor.shape, dtype=tensor.dtype))
@@ -135,6 +152,7 @@ def dirac_(tensor: S, groups: int = 1) -> S:
         >>> nn.init.dirac_(nn.Conv1d(1, 2, 3).weight).tolist()
         [[[0.0, 1.0, 0.0]], [[0.0, 0.0, 0.0]]]
     """
+    _check_kind(tensor)
     if tensor.ndim not in (3, 4, 5):
         raise ShapeError(f"dirac_ fills a weight (out, in, *kernel), not shape {tensor.shape}")
     out, channels, *kernel = tensor.shape
@@ -156,6 +174,7 @@ def uniform_(tensor: S, a: float = 0.0, b: float = 1.0, generator: Generator | N
     Raises:
         ValueError: if a is greater than b, or b - a no finite number of the tensor's dtype.
     """
+    _check_kind(tensor)
     if not a <= b:
         raise ValueError(f"uniform_: a is at most b, got {a} and {b}")
     check_interval(a, b, tensor.dtype)
@@ -175,6 +194,7 @@ def normal_(
     Raises:
         ValueError: if `std` is negative.
     """
+    _check_kind(tensor)
     checks.not_negative("std", std)
     generator = generator or current_generator()
     if not generator.draws:
@@ -199,6 +219,7 @@ def trunc_normal_(
         ValueError: if less than a thousandth of the distribution lies in [a, b]; if `std` is not
             positive.
     """
+    _check_kind(tensor)
     checks.positive("std", std)
     below = [(1 + math.erf((bound - mean) / (std * math.sqrt(2)))) / 2 for bound in (a, b)]
     if not below[1] - below[0] > 1e-3:
@@ -230,6 +251,7 @@ def sparse_(tensor: S, sparsity: float, std: float = 0.01, generator: Generator 
         ShapeError: if `tensor` is not a matrix.
         ValueError: if `sparsity` is not in [0, 1].
     """
+    _check_kind(tensor)
     if tensor.ndim != 2:
         raise ShapeError(f"sparse_ fills a matrix, not shape {tensor.shape}")
     if not 0 <= sparsity <= 1:
@@ -258,7 +280,7 @@ def xavier_uniform_(tensor: S, gain: float = 1.0, generator: Generator | None = 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010.
     """
-    bound = gain * math.sqrt(6 / sum(_calculate_fan_in_and_fan_out(tensor)))
+    bound = gain * math.sqrt(6 / sum(_fans(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -267,14 +289,12 @@ def xavier_normal_(tensor: S, gain: float = 1.0, generator: Generator | None = N
 
     Source: Glorot and Bengio, AISTATS 2010.
     """
-    return normal_(
-        tensor, 0.0, gain * math.sqrt(2 / sum(_calculate_fan_in_and_fan_out(tensor))), generator
-    )
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans(tensor))), generator)
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     checks.one_of("mode", mode, ("fan_in", "fan_out"))
-    fan = _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
+    fan = _fans(tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
@@ -315,7 +335,7 @@ def lecun_uniform_(tensor: S) -> S:
 
     Source: LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998.
     """
-    bound = math.sqrt(3 / _calculate_fan_in_and_fan_out(tensor)[0])
+    bound = math.sqrt(3 / _fans(tensor)[0])
     return uniform_(tensor, -bound, bound)
 
 
@@ -324,7 +344,7 @@ def lecun_normal_(tensor: S) -> S:
 
     Source: LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998.
     """
-    return normal_(tensor, 0.0, math.sqrt(1 / _calculate_fan_in_and_fan_out(tensor)[0]))
+    return normal_(tensor, 0.0, math.sqrt(1 / _fans(tensor)[0]))
 
 
 def orthogonal_(tensor: S, gain: float = 1.0, generator: Generator | None = None) -> S:
@@ -335,7 +355,7 @@ def orthogonal_(tensor: S, gain: float = 1.0, generator: Generator | None = None
     Source: Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in
     deep linear neural networks", ICLR 2014.
     """
-    _calculate_fan_in_and_fan_out(tensor)
+    _fans(tensor)
     rows = tensor.shape[0]
     columns = math.prod(tensor.shape[1:])
     long, short = max(rows, columns), min(rows, columns)

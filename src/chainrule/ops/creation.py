@@ -442,4 +442,9 @@ def from_dlpack(x: Any) -> Tensor:
         tensor([1., 2.], dtype=float64)
     """
     check_unmasked("from_dlpack: x", x)
+    if not hasattr(x, "__dlpack__"):
+        raise TypeError(
+            "from_dlpack takes an array of a library that knows DLPack, as a PyTorch tensor, got "
+            f"{checks.described(x)}: make it a Tensor by chainrule.tensor"
+        )
     return x if isinstance(x, Tensor) else as_tensor(np.from_dlpack(x))

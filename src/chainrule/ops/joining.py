@@ -8,6 +8,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis
@@ -137,7 +138,7 @@ def vstack(tensors: Sequence[TensorLike]) -> Tensor:
         tensor([[1, 2],
                 [3, 4]])
     """
-    return concatenate([atleast_2d(t) for t in tensors], 0)
+    return concatenate([atleast_2d(t) for t in _several("vstack", tensors)], 0)
 
 
 @both_names()
@@ -150,7 +151,7 @@ def hstack(tensors: Sequence[TensorLike]) -> Tensor:
         tensor([[1, 3],
                 [2, 4]])
     """
-    inputs = [atleast_1d(t) for t in tensors]
+    inputs = [atleast_1d(t) for t in _several("hstack", tensors)]
     return concatenate(inputs, 0 if inputs and inputs[0].ndim == 1 else 1)
 
 
@@ -163,7 +164,7 @@ def dstack(tensors: Sequence[TensorLike]) -> Tensor:
         >>> cr.dstack([cr.tensor([1, 2]), cr.tensor([3, 4])]).tolist()
         [[[1, 3], [2, 4]]]
     """
-    return concatenate([atleast_3d(t) for t in tensors], 2)
+    return concatenate([atleast_3d(t) for t in _several("dstack", tensors)], 2)
 
 
 @both_names()
@@ -176,7 +177,7 @@ def column_stack(tensors: Sequence[TensorLike]) -> Tensor:
         tensor([[1, 3],
                 [2, 4]])
     """
-    inputs = [atleast_1d(t) for t in tensors]
+    inputs = [atleast_1d(t) for t in _several("column_stack", tensors)]
     return concatenate([x.reshape(-1, 1) if x.ndim == 1 else x for x in inputs], 1)
 
 
@@ -422,10 +423,15 @@ def _rolled(x: Tensor, shift: int, axis: int) -> Tensor:
     return concatenate([x[(*before, slice(cut, None))], x[(*before, slice(cut))]], axis)
 
 
+def _several(name: str, tensors: Sequence[TensorLike]) -> Sequence[TensorLike]:
+    return checks.several(f"{name}: tensors", tensors, "Tensors")
+
+
 def _of_one_dtype(
     name: str, tensors: Sequence[TensorLike], dtype: DTypeLike | None
 ) -> list[Tensor]:
     """The Tensors, cast to `dtype`, or without one to that in which they meet."""
+    tensors = _several(name, tensors)
     inputs = [as_tensor(t) if dtype is None else astype(t, dtype) for t in tensors]
     if not inputs:
         raise ShapeError(f"{name} takes at least one Tensor")

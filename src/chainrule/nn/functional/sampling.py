@@ -42,7 +42,7 @@ def affine_grid(
         [[[[-0.5, 0.0], [0.5, 0.0]]]]
     """
     maps = as_tensor(theta)
-    lengths = [checks.count("size", length) for length in size]
+    lengths = [checks.count("size", length) for length in checks.several("size", size, "lengths")]
     if len(lengths) != 4 or maps.shape != (lengths[0], 2, 3):
         raise ShapeError(
             f"affine_grid: size is (N, C, H, W) and theta has shape (N, 2, 3), got {tuple(size)} "

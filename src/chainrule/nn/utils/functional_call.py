@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chainrule import checks
 from chainrule.graph.state import Buffer, State
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn import arguments
 from chainrule.nn.module import Module
 
 _REGISTRIES = ("_parameters", "_buffers")
@@ -48,9 +50,15 @@ def functional_call(
     """
     dicts = parameter_and_buffer_dicts
     given: dict[str, TensorLike] = {}
-    for part in (dicts,) if isinstance(dicts, Mapping) else dicts:
+    parts = (dicts,) if isinstance(dicts, Mapping) else dicts
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(p, Mapping) for p in parts):
+        raise TypeError(
+            "functional_call takes a dict of Tensors by their names, or a tuple of such dicts, got "
+            f"{checks.described(dicts)}"
+        )
+    for part in parts:
         given.update(part)
-    new = _by_state(module, given)
+    new = _by_state(arguments.module("module", module), given)
     held = [
         (attributes, name, state)
         for owner in module.modules()

@@ -8,6 +8,7 @@ from chainrule import checks
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
+from chainrule.nn import arguments
 from chainrule.nn.distances import normalize
 from chainrule.nn.hooks import remove_hook
 from chainrule.nn.module import Module
@@ -192,7 +193,7 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
 
 
 def _parameter(module: Module, name: str) -> Parameter:
-    weight = module._parameters.get(name)
+    weight = arguments.module("module", module)._parameters.get(name)
     if weight is None:
         raise ValueError(f"{type(module).__name__} has no parameter {name!r} to normalise")
     return weight
@@ -200,7 +201,7 @@ def _parameter(module: Module, name: str) -> Parameter:
 
 def _restore(module: Module, name: str, kind: type, function: str, ends: tuple[str, ...]) -> Any:
     """Take a rule away: its weight is a parameter again."""
-    rule = module._computed.get(name)
+    rule = arguments.module("module", module)._computed.get(name)
     if rule is None or not isinstance(rule, kind):
         raise ValueError(f"{type(module).__name__} has no {name!r} of {function}")
     with no_grad():

@@ -65,6 +65,7 @@ def multi_dot(tensors: Sequence[TensorLike]) -> Tensor:
         >>> cr.linalg.multi_dot([a, b, a])
         tensor([[3., 6.]])
     """
+    tensors = checks.several("multi_dot: tensors", tensors, "matrices")
     if len(tensors) < 2:
         raise ShapeError(f"multi_dot takes at least two matrices, got {len(tensors)}")
     factors = [as_tensor(t) for t in tensors]

@@ -91,7 +91,8 @@ class MultiplicativeLR(FunctionSchedule):
 def _of_groups(optimizer: Optimizer, given: Factor | Sequence[Factor]) -> list[Factor]:
     """The function of each group."""
     groups = len(getattr(optimizer, "param_groups", [()]))
-    functions = [given] * groups if callable(given) else list(given)
+    of = "functions t -> factor, or one of them"
+    functions = [given] * groups if callable(given) else [*checks.several("lr_lambda", given, of)]
     if len(functions) != groups:
         raise ValueError(f"{len(functions)} functions for {groups} parameter groups")
     if not all(map(callable, functions)):
