@@ -494,6 +494,7 @@ def test_rows_of_one_number_are_zeros(length, dtype):
     def halves(x):
         return nn.functional.group_norm(x, 2)
 
-    for function, given in ((rows, x), (halves, groups)):
+    channels = nn.functional.instance_norm, np.repeat(groups, 3, axis=2)
+    for function, given in ((rows, x), (halves, groups), channels):
         for found in (function(cr.tensor(given)), cr.compile(function)(given)):
             assert not found.numpy().any()

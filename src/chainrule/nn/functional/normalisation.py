@@ -184,13 +184,14 @@ def instance_norm(
             "instance_norm: there must be more than one element for each channel of an example; "
             f"the input has shape {x.shape}"
         )
-    mean, centred, variance = _moments(x.reshape(x.shape[0] * x.shape[1], places))
+    rows = _floats(x).reshape(x.shape[0] * x.shape[1], places)
     if running_mean is not None and running_var is not None and x.shape[0]:
+        mean = rows.mean(axis=1, keepdims=True)
+        variance = ((rows - mean) ** 2).mean(axis=1)
         unbiased = variance * (places / (places - 1))
         mean, unbiased = (t.reshape(x.shape[:2]).mean(axis=0) for t in (mean, unbiased))
         _follow("instance_norm", running_mean, running_var, mean, unbiased, momentum)
-    y = centred * (1.0 / sqrt(variance + plain_number("eps", eps)))
-    return _channels_scaled(y.reshape(x.shape), weight, bias)
+    return _channels_scaled(_normalized(rows, eps).reshape(x.shape), weight, bias)
 
 
 def local_response_norm(
@@ -331,13 +332,6 @@ def _channels_scaled(y: Tensor, weight: TensorLike | None, bias: TensorLike | No
     if weight is not None:
         y = y * over_axis_1(as_tensor(weight), y)
     return y if bias is None else y + over_axis_1(as_tensor(bias), y)
-
-
-def _moments(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean of each row, the row minus it, and the biased variance."""
-    mean = rows.mean(axis=1, keepdims=True)
-    centred = rows - mean
-    return mean, centred, (centred * centred).mean(axis=1, keepdims=True)
 
 
 def _normalized(rows: Tensor, eps: float, *, centred: bool = True) -> Tensor:
