@@ -63,8 +63,9 @@ _TRIES = 200
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;"
     "color-scheme:light dark}p,li{line-height:2.1}table{border-collapse:collapse}"
-    ".given td{padding:.25em 1.5em .25em 0}.given td+td{white-space:pre;"
-    "font:.95em/1.4 ui-monospace,Menlo,Consolas,monospace}summary{cursor:pointer;margin-top:1.5em}"
+    ".given td{padding:.25em 1.5em .25em 0}"
+    ".given pre{font:.95em/1.4 ui-monospace,Menlo,Consolas,monospace}"
+    "summary{cursor:pointer;margin-top:1.5em}"
 )
 MINE = """# Compute the answers here, and name them: {}.
 mine = {{}}"""
@@ -219,7 +220,8 @@ class Exercise:
             return f"<h1>{html.escape(self.title)}: answers</h1>\n{found}"
         formulas = ", ".join(mathml(s.latex, s.text) for s in self._formulas)
         rows = "\n".join(
-            f"<tr><td>{mathml(s.latex, s.text)}</td><td>{_lines(value)}</td></tr>"
+            f"<tr><td>{mathml(s.latex, s.text)}</td>"
+            f'<td><pre style="margin:0">{_lines(value)}</pre></td></tr>'
             for s, value in self._given
         )
         tasks = "\n".join(

@@ -132,6 +132,14 @@ def test_the_forms_of_a_sheet(tmp_path):
         sheet.save(tmp_path / "sheet.pdf")
 
 
+def test_a_matrix_keeps_its_rows_in_a_notebook_that_has_no_style_sheet_for_it():
+    sheet = exercises.backprop((2, 3, 2), seed=1)
+    kept = re.findall(r"<pre[^>]*>(.*?)</pre>", sheet._repr_html_(), re.DOTALL)
+    matrices = [np.array([row.split() for row in text.splitlines()], float) for text in kept]
+    assert [m.shape for m in matrices] == [(2, 1), (2, 1), (3, 2), (3, 1), (2, 3), (2, 1)]
+    np.testing.assert_array_equal(matrices[2], sheet.model[0].weight.numpy())
+
+
 def test_the_notebook_runs_and_checks(capsys):
     sheet = exercises.backprop((2, 2, 1), seed=3)
     cells = json.loads(sheet.to_notebook())["cells"]
