@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule import nn, optim
 from chainrule.testing import compare
 
@@ -57,3 +58,16 @@ def test_bad_input_is_refused(mine, message):
 def test_bad_arguments_are_refused(changed, message):
     with pytest.raises((ValueError, TypeError), match=message):
         compare({"z1": [0.0, 0.0]}, **(a_step() | changed))
+
+
+@pytest.mark.parametrize("name", ["dW1", "delta1", "dW2"])
+def test_zeros_that_wait_for_their_numbers_are_no_slip_of_another_kind(name):
+    random = np.random.default_rng(0)
+    cr.manual_seed(0)  # for some seeds all hidden neurons are dead
+    model = nn.Sequential(
+        nn.Linear(2, 3, dtype="float64"), nn.ReLU(), nn.Linear(3, 1, dtype="float64")
+    )
+    x, y = random.normal(size=(2, 2)), -np.ones((2, 1))
+    shape = {"dW1": (3, 2), "delta1": (2, 3), "dW2": (1, 3)}[name]
+    result = compare({name: np.zeros(shape)}, model, x, y, nn.MSELoss())
+    assert result.slip == "it is 0 everywhere"

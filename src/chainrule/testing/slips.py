@@ -51,8 +51,11 @@ def slips(net: Network, s: Numbers, quantity: Quantity) -> Iterator[Slip]:
     """What each usual slip makes of a quantity, from the quantities before it."""
     i = quantity.layer
     names = {"i": i, "next": i + 1, "last": i - 1}
+    is_gradient = quantity.kind in ("delta", "dW")
+    if is_gradient:
+        yield Slip("it is 0 everywhere", np.zeros_like(s[quantity]))
     for sentence, value in KINDS[quantity.kind](net, s, i):
-        if value is not None and np.all(np.isfinite(value)):
+        if value is not None and np.all(np.isfinite(value)) and (np.any(value) or not is_gradient):
             yield Slip(sentence.format(**names), value)
 
 
