@@ -19,7 +19,8 @@ MOST_ROWS = 100
 _LONGEST = 60
 _IN_ASCII = str.maketrans(
     {"─": "-", "×": "x", "·": "*", "⊙": "*", "…": "...", "→": "->", "←": "<-", "≤": "<="}
-    | {"∂": "d", "δ": "delta", "σ": "sigma", "ℓ": "l", "ᵀ": "^T", "²": "^2"}
+    | {"∂": "d", "δ": "delta", "σ": "sigma", "γ": "gamma", "β": "beta", "ℓ": "l"}
+    | {"ᵀ": "^T", "²": "^2"}
 )
 _SIGNS = "".join(map(chr, _IN_ASCII))
 _CELL = "text-align:left;white-space:pre-wrap"

@@ -89,7 +89,7 @@ def test_rows_and_the_transposed_weights_of_row_letters():
 def test_letters_of_print_are_no_part_of_a_path():
     model = nn.Module()
     model.l = nn.Linear(1, 1)
-    model.delta = nn.LayerNorm(1)
+    model.delta = nn.PReLU()
     model.forward = lambda x: model.delta(model.l(x))
     text = cr.explain(model, [2.0], [1.0], nn.MSELoss(), letters="cs3780").to_text(width=100)
     assert "∂ℓ/∂delta.weight" in text and "∂ℓ/∂u1" not in text and "δ1" in text
@@ -243,7 +243,7 @@ def test_names_with_signs_are_no_commands_of_latex():
     names = {"a_b": r"a\_b", "a b$#{&}%": r"a b\$\#\{\&\}\%", "^~\\": r"\text{\textasciicircum}"}
     for name, escaped in names.items():
         model = nn.Module()
-        model.add_module(name, nn.LayerNorm(2))
+        model.add_module(name, nn.PReLU(2))
         model.forward = lambda x, module=model._modules[name]: module(x)
         found = cr.explain(model, [2.0, 1.0], [1.0, 0.0], lambda output, y: (output - y).sum())
         latex = found.to_latex()

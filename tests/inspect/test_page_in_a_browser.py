@@ -450,3 +450,17 @@ def test_a_weight_of_two_uses_has_a_sum_of_parts(browser, tmp_path):
                      "(number) => Number(number.dataset.value))")  # fmt: skip
     assert shown == [*parts, total] and sum(parts) == pytest.approx(total, rel=1e-12)
     assert "the sum of 2 uses" in page.text("#connection .product")
+
+
+def test_a_normalisation_has_its_letters_and_its_formula(browser, tmp_path):
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+    x = np.array([[1.0, 2.0], [0.5, -1.0]], "f")
+    explained = cr.explain(model, x, np.ones((2, 1), "f"), nn.MSELoss())
+    page = Page(browser, explained, tmp_path / "step.html")
+    assert "γ1" in page.text("#step") and "β1" in page.text("#step")
+    shown = []
+    for _ in range(30):
+        page.press("ARROW_RIGHT")
+        shown.append(page.text("#step"))
+    text = "\n".join(shown)
+    assert "mean" in text and "dL/dγ1" in text and "gamma" not in text

@@ -25,6 +25,7 @@ from chainrule.inspect.letters import (
     times,
 )
 from chainrule.inspect.losses import loss_formulas
+from chainrule.inspect.normalisations import normalised
 from chainrule.inspect.step import Step
 
 
@@ -120,8 +121,15 @@ class Formulas:
         if len(step.inputs) == 1:
             self.names[step.inputs[0]] = letters.at(letters.input, 0)
         kinds: dict[str, int] = {}
+        normalising = 0
         for layer in found:
             k, kind = layer.number, layer.kind.lower()
+            if layer.normalisation is not None:
+                normalising += 1
+                for name, letter in (("weight", "gamma"), ("bias", "beta")):
+                    if name in layer.states:
+                        of_layer = letters.at(letter, normalising)
+                        self._letters.setdefault(layer.states[name], of_layer)
             if k is None:
                 if layer.output not in self.names:
                     kinds[kind] = kinds.get(kind, 0) + 1
@@ -275,6 +283,12 @@ class Formulas:
             called = Formula(
                 f"{layer.kind}({given.text})", rf"\mathrm{{{in_latex(layer.kind)}}}({given.latex})"
             )
+            if layer.normalisation is not None:
+                gamma, beta = (
+                    self.letter(layer.states[name]) if name in layer.states else None
+                    for name in ("weight", "bias")
+                )
+                called = normalised(layer.normalisation, given, gamma, beta)
             self.forward[layer.output] = _equation(self.name(layer.output), called)
 
     def _describe_affine(self, layer: FoundLayer) -> None:

@@ -12,6 +12,7 @@ from chainrule.graph.state import Parameter, State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.activation_functions import NOT_ELEMENTWISE, Called, activation_of
 from chainrule.inspect.affine import Affine, affine_map
+from chainrule.inspect.normalisations import Normalisation, normalisation
 from chainrule.inspect.step import Call, Step
 from chainrule.nn import layers as library
 from chainrule.nn.layers import activations
@@ -45,6 +46,7 @@ class FoundLayer(NamedTuple):
         states: the parameters that the module has, by their names there.
         nodes: all of its nodes in the graph.
         is_open: whether its operations are shown: those of a small class of the user's own.
+        normalisation: how it normalises its input; None for a layer of another kind.
     """
 
     path: str
@@ -60,6 +62,7 @@ class FoundLayer(NamedTuple):
     states: dict[str, State]
     nodes: list[Tensor]
     is_open: bool
+    normalisation: Normalisation | None
 
 
 def find_layers(step: Step) -> list[FoundLayer]:
@@ -106,6 +109,7 @@ def find_layers(step: Step) -> list[FoundLayer]:
                 {name: p for name, p in call.module._parameters.items() if p is not None},
                 nodes,
                 _is_own(call) and len(nodes) <= _MOST_OPEN,
+                normalisation(call.module, nodes),
             )
         )
     _add_parameters_of_others(found, step, consumers)

@@ -76,7 +76,7 @@ _LETTERS = {
     "deep-learning": Letters("a", "h", "h", "W", "b", "f", "g", "L", "v", _BRACKETED, _BRACKETED),
 }
 
-SIGNS = {"delta": "δ", "sigma": "σ", "l": "ℓ"}
+SIGNS = {"delta": "δ", "sigma": "σ", "gamma": "γ", "beta": "β", "l": "ℓ"}
 """Letters as one sign of text."""
 
 _GREEK = ("delta", "sigma", "lambda", "gamma", "beta")

@@ -36,8 +36,10 @@ function formula(kind, id) {
 }
 
 // The parameters by their nodes, with a layer that has them.
-const held = new Map(trace.layers.flatMap((layer) =>
-  layer.parameters.map((parameter) => [parameter.id, { layer, parameter }])));
+const held = new Map(trace.layers.flatMap((layer) => layer.parameters.map((parameter) => {
+  parameter.letter = greek(parameter.letter);
+  return [parameter.id, { layer, parameter }];
+})));
 
 // Fully connected layers: the columns of the picture of neurons, after the inputs.
 const dense = trace.layers.filter((layer) => layer.sizes !== null);
@@ -54,7 +56,13 @@ function gradientName(node) {
 }
 
 function spelled(text) {
-  return text.replaceAll("delta", "δ").replace(/\bdl\/d/g, "dℓ/d");
+  return greek(text).replaceAll("delta", "δ").replace(/\bdl\/d/g, "dℓ/d");
+}
+
+// gamma1 and beta1, which are no part of a path, by their signs.
+function greek(text) {
+  const signs = { gamma: "γ", beta: "β" };
+  return text.replace(/(?<![\w.])(d?)(gamma|beta)(?=\d)/g, (_, d, name) => d + signs[name]);
 }
 
 function lossName() {
