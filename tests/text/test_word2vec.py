@@ -156,6 +156,17 @@ def test_words_of_one_topic_are_near_each_other(sg, monkeypatch):
     np.testing.assert_array_equal(layer(np.array([3])).numpy()[0], model.wv.vectors[3])
 
 
+@pytest.mark.parametrize("sg", [0, 1])
+def test_the_loss_before_anything_is_learnt_is_that_of_even_chances(sg):
+    """All products are 0: log 2 for a word and for each drawn one that is not that word."""
+    model = text.Word2Vec(
+        vector_size=4, sg=sg, min_count=1, sample=0, epochs=1, alpha=1e-12, min_alpha=0, negative=5
+    ).fit([["a", "b"]])
+    terms = 2 * model.losses[0] / np.log(2)  # of two positions
+    assert terms == pytest.approx(round(terms), abs=1e-5)
+    assert 2 <= round(terms) <= 12
+
+
 def test_ctrl_c_ends_the_training_and_keeps_its_vectors(monkeypatch, capsys):
     run, runs = NativeStep.run, []
 

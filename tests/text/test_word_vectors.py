@@ -160,3 +160,13 @@ def test_gzipped_files_of_vectors(tmp_path, binary):
         packed.write_bytes(content)
         with pytest.raises(cr.FileError, match=r"v\.bin\.gz"):
             text.WordVectors.load_word2vec_format(packed, binary)
+
+
+@pytest.mark.parametrize("lost", [4, 6, 8])
+def test_a_binary_file_that_ends_within_a_vector(tmp_path, lost):
+    path = tmp_path / "v.bin"
+    vectors = text.WordVectors(["long-word", "another"], np.float32([[1, 2], [3, 4]]))
+    vectors.save_word2vec_format(path, binary=True)
+    path.write_bytes(path.read_bytes().rstrip(b"\n")[:-lost])
+    with pytest.raises(cr.FileError, match="the vector of 'another' is cut off"):
+        text.WordVectors.load_word2vec_format(path, binary=True)
