@@ -111,6 +111,11 @@ def test_a_softmax_has_no_derivative_of_each_neuron():
         layer, nodes = trace["layers"][0], trace["nodes"]
         assert nodes[layer["output"]]["formula"]["text"] == f"a1 = {value}"
         assert layer["derivative_formula"] is None
+        if value.startswith("softmax"):
+            formula = nodes[layer["preactivation"]]["gradient_formula"]
+            back = "(W2^T delta2)"
+            assert formula["text"] == f"delta1 = a1 * ({back} - sum(a1 * {back}))"
+            assert r"\odot" in formula["latex"]
     delta = nodes[layer["preactivation"]]
     above, a = (np.array(nodes[layer["output"]][key]["values"]) for key in ("gradient", "value"))
     text = "(W2^T delta2) - exp(a1) * sum((W2^T delta2))"

@@ -40,6 +40,49 @@ def test_the_neurons_of_the_golden_step():
     assert widths[1, 0, 0] < widths[1, 1, 0] < widths[1, 0, 1] < widths[1, 1, 1]
 
 
+def test_lines_end_at_circles_and_numbers_lie_along_them():
+    drawing = cr.draw(explained(), level="neurons", values=True, gradients=True)
+    root = parsed(drawing)
+    circles, lines, beside = {}, {}, {}
+    for group in root.iter(f"{SVG}g"):
+        place = [group.get(f"data-{name}") for name in ("layer", "from", "to")]
+        circle = group.find(f"{SVG}g/{SVG}circle")
+        if circle is not None and group.get("data-neuron") is not None:
+            key = group.get("data-layer"), group.get("data-neuron")
+            circles[key] = np.array([float(circle.get(name)) for name in ("cx", "cy", "r")])
+        elif "cr-line" in group.get("class", ""):
+            ends = re.findall(r"[-\d.]+", group.find(f"{SVG}path").get("d"))
+            lines[tuple(place)] = np.reshape([float(n) for n in ends], (2, 2))
+        elif "cr-beside" in group.get("class", ""):
+            numbers = re.findall(r"-?[\d.]+", group.get("transform"))
+            beside[tuple(place)] = [float(n) for n in numbers]
+    assert len(lines) == 10 and beside.keys() >= {("1", "0", "1"), ("2", "1", "0")}
+    for (layer, source, target), (start, end) in lines.items():
+        x, y, r = circles[str(int(layer) - 1), source]
+        assert np.hypot(*(start - (x, y))) == pytest.approx(r, abs=0.2)
+        if (layer, target) in circles:
+            x, y, r = circles[layer, target]
+            assert np.hypot(*(end - (x, y))) == pytest.approx(r, abs=0.2)
+    for key, (x, y, angle) in beside.items():
+        start, end = lines[key]
+        across, down = end - start
+        assert angle == pytest.approx(np.degrees(np.arctan2(down, across)), abs=0.3)
+        share = ((x, y) - start) @ (end - start) / np.hypot(across, down) ** 2
+        assert 0 < share < 1
+        np.testing.assert_allclose((x, y), start + share * (end - start), atol=0.3)
+
+
+def test_headings_stand_over_columns_and_notes_below_the_picture():
+    drawing = cr.draw(explained(), level="neurons", values=True, gradients=True)
+    root = parsed(drawing)
+    texts = {kind: [] for kind in ("cr-name", "cr-note")}
+    for text in root.iter(f"{SVG}text"):
+        if text.get("class") in texts:
+            texts[text.get("class")].append(text.text)
+    assert texts["cr-name"] == ["input", "layer 1", "layer 2", "loss"]
+    assert texts["cr-note"][-len(drawing.notes) :] == list(drawing.notes)
+
+
 @pytest.mark.parametrize(
     ("letters", "names"),
     [("cs3780", ("u", "δ", "ℓ", "z")), ("cornell", ("a", "δ", "ℓ", "z")), ("4al3", "agLh")],

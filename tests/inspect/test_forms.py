@@ -77,6 +77,13 @@ def test_the_tables_of_mazurs_network():
     assert "0.5932699921" in step().to_text(precision=10)
 
 
+def test_the_update_as_a_table_of_markdown():
+    _, _, update = step().to_markdown().partition("## Update: ")
+    lines = update.splitlines()[2:]
+    assert lines[:2] == ["| | old | gradient | new |", "|---|---|---|---|"]
+    assert lines[2].startswith(r"| $W^{1}$ | 0.15  0.20<br>0.25  0.30 | 0.000438568 ")
+
+
 def test_rows_and_the_transposed_weights_of_row_letters():
     text = step(letters="row").to_text(width=100)
     assert re.search(r"z0 +0.05  0.10\n", text) and re.search(r"w1 +0.15  0.25\n", text)

@@ -74,6 +74,13 @@ def test_losses_of_two_rows(loss, value, delta):
     assert node["gradient_formula"]["text"] == f"delta1 = {delta}"
 
 
+@pytest.mark.parametrize("loss", [nn.MSELoss(), nn.MSELoss(reduction="sum")])
+def test_a_loss_of_one_number_or_a_sum_divides_by_nothing(loss):
+    rows = 1 if loss.reduction == "mean" else 3
+    trace = cr.explain(nn.Linear(2, 1), np.ones((rows, 2)), np.ones((rows, 1)), loss).trace()
+    assert trace["nodes"][-1]["formula"]["text"] == "L = sum((z1 - y)^2)"
+
+
 def long(o, y):
     return sum(((o - y) ** 2).sum() * k for k in (1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5))
 

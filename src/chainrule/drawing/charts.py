@@ -264,7 +264,7 @@ def _keys(names: Sequence[str]) -> tuple[list[str], int]:
     for number, name in enumerate(names):
         room = WIDTH - 2 * _KEY_GAP - _KEY
         width = _KEY + min(text_width(name, 12), room) + _KEY_GAP
-        if at > _KEY_GAP and at + width > WIDTH:
+        if at + width > WIDTH:  # never at the start of a row: `room` is what it has
             at, row = _KEY_GAP, row + 1
         y = 14 + row * _KEY_HEIGHT
         parts.append(
