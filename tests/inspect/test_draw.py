@@ -341,6 +341,30 @@ def test_the_tree_of_the_chain_rule(direction):
         cr.draw(cr.placeholder(()) * 2.0, level="variables")
 
 
+def test_arrays_of_variables_and_their_gradients():
+    small, large = named(np.arange(6.0).reshape(2, 3), "small"), named(np.arange(100.0), "large")
+    f = (2 * small * small).sum() + (3 * large).sum()
+    f.name = "f"
+    for options in ({"level": "variables"}, {}):
+        root = check(cr.draw(f, values=True, gradients=True, **options))
+        texts = {lines[0]: lines[1:] for lines, _ in boxes(root).values()}
+        assert [line.split() for line in texts["small"] if "×" not in line] == [
+            ["0", "1", "2"], ["3", "4", "5"], ["∂", "0", "4", "8"], ["12", "16", "20"]
+        ]  # fmt: skip
+        assert texts["large"][-4:] == ["0 … 99", "mean 49.5", "∂ 3 … 3", "  mean 3"]
+
+
+def test_the_dark_colours_of_boxes_are_darker():
+    style = cr.draw(named(1.0, "x") * 2.0).svg.partition("<style>")[2].partition("</style>")[0]
+    light, dark = (
+        dict(re.findall(r"--cr-([a-z]+)-fill:#([0-9a-f]{6})", block))
+        for block in re.findall(r"\.cr-drawing\{([^}]*)\}", style)[:2]
+    )
+    assert len(light) > 9 and light.keys() == dark.keys()
+    for name in light:
+        assert int(light[name][:2], 16) > 200 and int(dark[name][:2], 16) < 100
+
+
 def labels(root):
     """The text of each label of an arrow, and its rectangle."""
     found = []

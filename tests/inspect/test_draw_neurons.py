@@ -63,6 +63,9 @@ def test_lines_end_at_circles_and_numbers_lie_along_them():
         if (layer, target) in circles:
             x, y, r = circles[layer, target]
             assert np.hypot(*(end - (x, y))) == pytest.approx(r, abs=0.2)
+        else:  # the box of the loss, at its left edge
+            (box,) = (r for r in root.iter(f"{SVG}rect") if r.get("data-layer") == layer)
+            assert end[0] == pytest.approx(float(box.get("x")), abs=0.2)
     for key, (x, y, angle) in beside.items():
         start, end = lines[key]
         across, down = end - start
@@ -180,6 +183,9 @@ def test_signs_masks_rows_and_wide_layers_of_neurons():
         said = [note for note in drawing.notes if note.startswith("layer 1: no numbers")]
         assert len(said) == is_full and all(note.split(";")[0] in drawing.svg for note in said)
         assert not cr.draw(model, x, level="neurons").notes
+        step = cr.explain(model, x, y, nn.MSELoss())
+        notes = cr.draw(step, level="neurons", gradients=True).notes
+        assert any(note.startswith("layer 1: no numbers") for note in notes) == is_full
     wide = cr.draw(nn.Sequential(nn.Linear(784, 512), nn.Linear(512, 10)), (784,), level="neurons")
     assert "780 more" in wide.svg and "508 more" in wide.svg
     assert len(re.findall("data-neuron", wide.svg)) == 2 * (4 + 4 + 10)

@@ -103,6 +103,7 @@ def long(o, y):
             lambda o, y: (cr.broadcast_to(o.sum(), (3,)) * cr.ones(3)).sum(),
             "sum(broadcast_to(sum(z1), (3,)) * 1)",
         ),
+        (lambda o, y: (o * np.array([2.0, 3.0])).sum(), None),
         (lambda o, y: (o.sum(axis=1, keepdims=True) * y).sum(), "sum(sum(z1) * y)"),
         (lambda o, y: 0.5 * long(o, y), None),
     ],
