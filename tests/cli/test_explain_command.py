@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quick_training import QUICK
 
 import chainrule as cr
 from chainrule import nn
@@ -46,6 +47,19 @@ def test_it_prints_where_no_file_is_named(run, flower_model, flowers):
     assert "FORWARD" in printed and "Linear" in printed
     run("explain", flower_model, "--json", "trace.json", "--row", 1)
     assert run("explain", "trace.json").output == printed
+
+
+def test_where_a_file_is_named_it_prints_no_tables(run, flower_model):
+    for option, name in (("--html", "step.html"), ("--json", "trace.json")):
+        assert "FORWARD" not in run("explain", flower_model, option, name).output
+
+
+def test_a_row_of_a_set_that_is_built_in(run):
+    run("train", "digits", *QUICK, "--epochs", 1, "--out", "digits.safetensors")
+    run("explain", "digits.safetensors", "--row", 2, "--json", "trace.json")
+    nodes = json.loads(read("trace.json"))["nodes"]
+    (target,) = [n["value"]["values"] for n in nodes if n["role"] == "target"]
+    assert target == [cr.data.datasets.digits().y_train[2]]
 
 
 def test_a_model_of_a_table(run, flowers):

@@ -82,7 +82,7 @@ def test_a_regression_on_images(run):
 
 
 @pytest.mark.parametrize("model", ["cnn", "mlp"])
-def test_a_folder_of_images(run, tmp_path, model):
+def test_a_folder_of_images(run, fails, tmp_path, model):
     root = colours(tmp_path / "photos", rows=20)
     options = ["--model", "mlp"] if model == "mlp" else []
     found = run("train", root, *options, "--epochs", 8, "--hidden", "8", "--out", "m")
@@ -97,6 +97,8 @@ def test_a_folder_of_images(run, tmp_path, model):
     for line in lines[1:]:
         file, label, *_ = line.split(",")
         assert Path(file).parent.name == label
+    (tmp_path / "none").mkdir()
+    assert "none holds no images (" in fails("predict", "m", tmp_path / "none")
     one = other / "green" / "0.jpg"
     assert run("predict", "m", one).stdout == f"file,prediction\n{one},green\n"
     assert re.search(r"^green +3 +100.0%", run("evaluate", "m", other).stdout, re.MULTILINE)

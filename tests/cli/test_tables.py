@@ -121,6 +121,9 @@ def test_the_index_of_a_frame_is_left_out(run, flowers, tmp_path):
 def test_the_target_is_read_where_it_is_compared(run, fails, model, table):
     full = table("kind,length,more,width", lambda w, n: f"10,{n},,{w}")
     assert "accuracy" in run("evaluate", model, full).stdout
+    twice = table("kind,length,width,kind", lambda w, n: f"10,{n},{w},10")
+    assert "two columns named 'kind'" in fails("evaluate", model, twice)
+    run("predict", model, twice)  # which reads no target
     empty = table("kind,length,width", lambda w, n: f",{n},{w}")
     assert "column 'kind': the value is missing" in fails("evaluate", model, empty)
     assert "lacks the target" in fails(

@@ -39,6 +39,7 @@ def test_a_text_is_learnt_and_written(run, rhymes):
     found = run("train", rhymes, *SMALL, *options).stdout
     assert "17 different characters, 1,242 to train on, 138 to validate" in found
     assert "GPT of 1 layer, 2 heads, width 16, context 8: 3,520 parameters" in found
+    assert re.search(r"^options .*, batch \d+ × 8, 300 steps, seed 0$", found, re.MULTILINE)
     assert "epoch 2/2" in found
     loss, perplexity = numbers(found, "validation")
     assert loss < 0.6 and perplexity == pytest.approx(math.exp(loss), rel=1e-3)

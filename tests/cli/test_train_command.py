@@ -169,6 +169,15 @@ def test_a_linear_model(run, flowers):
     assert "in_features=2, out_features=3" in result.stdout
 
 
+def test_options_and_files_are_told(run, flowers):
+    told = run("train", flowers, *QUICK, "--clip-norm", 2, "--seed", 5, "--history", "h.csv").stdout
+    options = re.search(r"^options +(.*)$", told, re.MULTILINE).group(1).split(", ")
+    assert {"clip norm 2", "seed 5", "2 epochs"} <= set(options)
+    assert re.search(r"^saved +the history: h\.csv$", told, re.MULTILINE)
+    told = run("train", flowers, *QUICK, "--clip-norm", 0).stdout
+    assert "clip norm" not in told and "the history" not in told
+
+
 def test_history(run, flowers):
     run("train", flowers, *QUICK, "--history", "history.csv")
     with open("history.csv", newline="") as file:

@@ -138,6 +138,8 @@ def test_archives(fails, tmp_path):
             {"x": np.tile([1, 1e-200], (6, 1)), "y": np.arange(6)},
         ),
         ("data.npz: y holds numbers of size 1e-50", {"x": x, "y": np.full(6, 1e-50)}),
+        ("a number of size 1e+38", {"x": np.add(x, [1e38, 0]), "y": np.arange(6) % 2}),
+        ("a number of size 1e+38", {"x": np.subtract(x, [1e38, 0]), "y": np.arange(6) % 2}),
         ("holds nan at row 0", {"x": x * np.nan, "y": np.arange(6) % 2}),
         ("holds text", {"x": x, "y": np.array(["a"] * 6)}),
         (
