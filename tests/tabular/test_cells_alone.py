@@ -220,3 +220,22 @@ def test_text_of_times_is_no_target_of_numbers(texts):
     """Its unit would depend on the other rows."""
     with pytest.raises(TypeError, match=r"y holds text of .*, and a regression predicts numbers"):
         fit_target("regression", texts)
+
+
+@pytest.mark.parametrize(
+    ("odd", "count", "said"),
+    [
+        ("60*", 1, "; numbers but for 1 row, as '60*'"),
+        ("inf", 3, "; numbers but for 3 rows, as 'inf'"),
+        ("12%", 3, "; '12%' is not a number for its percent sign. Write 12."),
+    ],
+)
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_what_keeps_a_column_from_being_numbers_is_said(odd, count, said, repeats):
+    """Of text that is left out, and of categories; a code of letters and digits is none."""
+    values = [str(number) for number in range(60)] * repeats + [odd] * count
+    reason = Columns.fit({"c": values, "filler": range(len(values))}).describe()[0]["decision"]
+    assert reason.endswith(said)
+    codes = [f"{'ABC'[number % 3]}{number}" for number in range(60)] * repeats + ["7"]
+    reason = Columns.fit({"c": codes, "filler": range(len(codes))}).describe()[0]["decision"]
+    assert "number" not in reason

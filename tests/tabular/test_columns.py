@@ -266,6 +266,10 @@ def test_columns_survive_json_pickle_and_copies_and_never_change():
 def test_names_are_matched_and_missing_ones_named():
     with pytest.raises(ValueError, match=r"lacks 'price'.*'Price' may be 'price': rename it"):
         COLUMNS.transform(FRAME.rename(columns={"price": "Price"}))
+    with pytest.raises(ValueError, match="' price' may be 'price': rename it"):
+        COLUMNS.transform(FRAME.rename(columns={"price": " price"}))
+    with pytest.raises(ValueError, match=r"'Price' may be 'price', .*: rename them$"):
+        COLUMNS.transform(FRAME.rename(columns=str.title))
     boxes = pd.DataFrame({"x_box": [1, 2], "y_box": [2, 3]})
     with pytest.raises(ValueError, match=r"it has 'y_box'$"):  # which is itself and no other
         Columns.fit(boxes).transform(boxes[["y_box"]])
@@ -289,6 +293,7 @@ def test_names_are_matched_and_missing_ones_named():
         ([[1.0], [np.inf]], ValueError, "infinity at row 1"),
         (np.ones((4, 2)), ValueError, "no column of x, of 4 sample.*constant"),
         ("data.csv", TypeError, "got str"),
+        ({"a": 1.5, "b": "u"}, ValueError, "'a' is one value. For one row give lists of one"),
         ([{"a": 1, "b": "u"}, {"a": 2, "b": "v"}], TypeError, r"list of dicts.*DataFrame\(x\)"),
         (["ab", "cd"], ValueError, r"shape \(2,\)"),
         ([1e17, 2.0], ValueError, r"shape \(2,\)"),

@@ -360,10 +360,10 @@ def _joined(parts: Sequence[Encoded]) -> NDArray[np.float64]:
 
 def hint(lacking: Sequence[str], others: Sequence[str]) -> str:
     """Which of the other columns may be meant, by names that are nearly the same; empty if none."""
-    lower = {name.lower(): name for name in others}
+    lower = {name.strip().lower(): name for name in others}
     hints = []
     for name in lacking[:_MOST_NAMED]:
-        near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.75)
+        near = difflib.get_close_matches(name.strip().lower(), lower, n=1, cutoff=0.75)
         if near:
             hints.append(f"{lower[near[0]]!r} may be {name!r}")
-    return f". {', '.join(hints)}: rename it" if hints else ""
+    return f". {', '.join(hints)}: rename {'them' if hints[1:] else 'it'}" if hints else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -33,7 +34,7 @@ _FEW_ROWS = 20
 """With fewer rows all values of a text may differ by chance."""
 
 _LOOKED_AT = 100
-"""So many rows tell that texts are numbers in another form."""
+"""So many rows tell whether texts are numbers, but for their form or for some rows."""
 
 _DISTINCT = 0.9
 """Text of which this share differs says nothing of other rows."""
@@ -160,20 +161,31 @@ def _of_text(cells: Cells, name: str, present: int, most: int) -> Column:
         return Unused(name, f"constant: {cells.values[0]!r:.40}")
     if len(cells.missing) >= _FEW_ROWS and distinct >= _DISTINCT * present and distinct > 2:
         reason = f"{cells.was}: nearly every value differs ({distinct} of {present})"
-        return Unused(name, reason + _written_otherwise(cells.values))
-    return _category(cells, name, "", most)
+        return Unused(name, reason + _of_numbers(cells.values))
+    found = _category(cells, name, "", most)
+    if len(found.values) <= MOST_ONE_HOT:
+        return found
+    return replace(found, reason=found.reason + _of_numbers(cells.values))
 
 
-def _written_otherwise(values: list[str | None]) -> str:
-    """What to write in place of texts, where the first of them are numbers in another form."""
-    found = [
-        text for text in values[:_LOOKED_AT] if text is not None and texts.number(text) is None
-    ]
-    remedies = [texts.remedy(text) for text in found]
-    return f"; {remedies[0]}" if remedies and all(remedies) else ""
+def _of_numbers(values: list[str | None]) -> str:
+    """What keeps texts from being numbers: how all are written, or some texts among numbers."""
+    given = [text for text in values if text is not None]
+    first = given[:_LOOKED_AT]
+    foreign = [text for text in first if texts.number(text) is None and not texts.remedy(text)]
+    if 2 * len(foreign) >= len(first):
+        return ""
+    others = [text for text in given if texts.number(text) is None]
+    remedies = [texts.remedy(text) for text in others[:_LOOKED_AT]]
+    if remedies and all(remedies):
+        return f"; {remedies[0]}"
+    if not 0 < 2 * len(others) < len(given):
+        return ""
+    rows = f"{len(others)} row{'s' * (len(others) > 1)}"
+    return f"; numbers but for {rows}, as {others[0]!r:.40}"
 
 
-def _category(cells: Cells, name: str, why: str, most: int) -> Column:
+def _category(cells: Cells, name: str, why: str, most: int) -> Category:
     counts = Counter(value for value in cells.values if value is not None)
     has_missing = bool(cells.missing.any())
     was = cells.was if cells.was != "numbers" else "numbers as categories"

@@ -163,6 +163,11 @@ def _of_columns(table: dict[Any, Any], name: str) -> Table:
         for column in table.values()
     ]
     for label, column in zip(names, columns, strict=True):
+        if column.ndim == 0:
+            raise ValueError(
+                f"{name}: the columns of a dict are vectors, and {label!r:.80} is one value. For "
+                "one row give lists of one value each"
+            )
         if column.shape != columns[0].shape or column.ndim != 1:
             raise ValueError(
                 f"{name}: the columns of a dict are vectors of the same length; {names[0]!r:.80} "
