@@ -246,6 +246,16 @@ def test_a_checkpoint_of_a_cnn(run, fails):
     assert all(np.array_equal(a[name], b[name]) for name in a)
 
 
+def test_a_class_of_the_test_part_alone(run, fails, tmp_path):
+    colours(tmp_path / "photos" / "train")
+    test = tmp_path / "photos" / "test"
+    colours(test, ("green",))
+    assert accuracy(run("train", "photos", *QUICK).stdout) >= 0
+    colours(test, ("red",))
+    words = f"{Path('photos/test/red')} is no class of the training: {Path('photos/train')} holds "
+    assert f"{words}blue, green" in fails("train", "photos")
+
+
 def test_without_pillow(fails, monkeypatch, tmp_path):
     colours(tmp_path / "photos")
     monkeypatch.setitem(sys.modules, "PIL", None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.cli.tasks import classes_text
 from chainrule.data import ImageFolder
 from chainrule.data.image_folder import (
     NOT_READ,
@@ -53,6 +54,13 @@ def read_folder(
     """
     root = Path(name)
     if has_parts(name):
+        classes = classes_in(root / "train")
+        unknown = [found for found in classes_in(root / "test") if found not in classes]
+        if unknown:
+            raise ValueError(
+                f"{root / 'test' / unknown[0]} is no class of the training: {root / 'train'} holds "
+                f"{classes_text(classes)}. Rename it, or remove it."
+            )
         x, y = _read_classes(root / "train", size, grayscale)
         return (x, y), _read_classes(root / "test", size, grayscale, x.shape[1:])
     _check_classes(root)
