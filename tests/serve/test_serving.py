@@ -1,9 +1,11 @@
 """`chainrule serve`: rows in and predictions out by HTTP, and clear refusals."""
 
 import asyncio
+import html
 import http.client
 import json
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -109,6 +111,51 @@ def test_missing_and_unknown_values(table, table_server):
     frame = pd.DataFrame({"age": [np.nan], "town <b>": ["Genf"], "since": ["2020-02-01"]})
     assert status == 200
     assert np.allclose(json.loads(text)["probabilities"], table.predict_proba(frame), atol=1e-6)
+
+
+def test_the_request_in_the_docs_is_quoted_for_a_shell(tmp_path):
+    frame = pd.DataFrame({"owner's age": np.arange(40) % 7, "town": ["Val d'Or", "Bern"] * 20})
+    model = tabular.fit(frame, np.arange(40) % 5, "regression", epochs=2)
+    model.save(tmp_path / "m.safetensors")
+    with server(tmp_path / "m.safetensors") as (address, _):
+        docs = html.unescape(ask(address, None, "/docs")[1])
+        command = shlex.split(re.search(r"<pre>(curl.*)</pre>", docs, re.DOTALL)[1])
+        assert json.loads(command[-1]) == {"rows": [{"owner's age": 0.0, "town": "Bern"}]}
+        assert ask(address, command[-1])[0] == 200
+
+
+def test_times_and_durations_are_typed_as_they_are_written(tmp_path):
+    """In the page's fields, and as the interface describes them."""
+    minutes = np.arange(40) * 37
+    frame = pd.DataFrame(
+        {
+            "woke": [f"{m // 60:02}:{m % 60:02}" for m in minutes % 1440],
+            "slept": pd.to_timedelta(minutes, unit="min"),
+            "age": minutes % 7 + 0.5,
+        }
+    )
+    model = tabular.fit(frame, minutes % 5, "regression", epochs=2)
+    model.save(tmp_path / "m.safetensors")
+    with server(tmp_path / "m.safetensors") as (address, _):
+        page = ask(address, None, "/")[1]
+        assert '<input name="woke" placeholder="18:30">' in page
+        assert '<input name="slept" placeholder="26:30:00">' in page
+        assert '<input type="number" step="any" name="age">' in page
+        docs = ask(address, None, "/docs")[1]
+        assert "<td>woke</td><td>time</td><td>as 18:30, or hours</td>" in docs
+        assert "<td>slept</td><td>duration</td><td>as 26:30:00, or days</td>" in docs
+        described = ask(address, None, "/openapi.json")[1]
+        body = json.loads(described)["paths"]["/predict"]["post"]["requestBody"]
+        schema = body["content"]["application/json"]["schema"]
+        (example,) = schema["examples"][0]["rows"]
+        assert example["woke"] == "18:30"
+        kinds = schema["properties"]["rows"]["items"]["anyOf"][0]["properties"]
+        assert "string" in kinds["woke"]["type"] and "string" in kinds["slept"]["type"]
+        in_numbers = {**example, "woke": 18.5, "slept": 26.5 / 24}
+        status, text = ask(address, {"rows": [example, in_numbers]})
+        assert status == 200
+        first, second = json.loads(text)["predictions"]
+        assert first == pytest.approx(second, rel=1e-6)
 
 
 def test_rows_of_a_network(network, network_server):

@@ -17,6 +17,9 @@ _SCRIPT = (_FILES / "page.js").read_text(encoding="utf-8")
 
 _MOST_NUMBERS = 1000
 
+_WRITTEN = {"date": "2024-05-01", "time": "18:30", "duration": "26:30:00"}
+"""How values of these kinds may be written."""
+
 
 def index(served: Served, title: str) -> str:
     """A page with a field for each column, and the prediction for what is typed into them."""
@@ -41,6 +44,7 @@ def index(served: Served, title: str) -> str:
 def docs(served: Served, title: str, most_bytes: int, url: str) -> str:
     """A page that says how a program asks the server at this URL."""
     request = json.dumps({"rows": [example(served)]}, ensure_ascii=False)
+    in_shell = request.replace("'", "'\\''")
     if served.fields is None:
         columns = f"<p>A row is a list of numbers of shape {served.shape}.</p>"
     else:
@@ -59,7 +63,7 @@ def docs(served: Served, title: str, most_bytes: int, url: str) -> str:
         f"""<p><a href="./">Try it by hand</a> · <a href="openapi.json">OpenAPI</a></p>
 <h2>POST /predict</h2>
 <pre>curl -H 'content-type: application/json' {escaped(url)}predict -d \\
-  '{escaped(request)}'</pre>
+  '{escaped(in_shell)}'</pre>
 <p>The answer is {{"predictions": [...]}}: {answer}, one for each row. A row that does not fit
 is refused with 422, a request of more than {most_bytes:,} bytes with 413; {{"detail": ...}} says
 why.</p>
@@ -123,7 +127,7 @@ def example(served: Served) -> Any:
     """A row that the model can take; none where that would fill the page."""
     if served.fields is None:
         return _zeros(served.shape) if math.prod(served.shape) <= _MOST_NUMBERS else []
-    values = {"number": 0.0, "date": "2024-05-01"}
+    values = {"number": 0.0, **_WRITTEN}
     return {f.name: f.values[0] if f.values else values.get(f.kind, "") for f in served.fields}
 
 
@@ -150,12 +154,14 @@ def _input(field: Field) -> str:
         options = "".join(f"<option>{escaped(value)}</option>" for value in field.values)
         control = f'<select name="{name}"><option value="">(missing)</option>{options}</select>'
     else:
-        placeholder = "2024-05-01" if field.kind == "date" else ""
-        control = f'<input name="{name}" placeholder="{placeholder}">'
+        control = f'<input name="{name}" placeholder="{_WRITTEN.get(field.kind, "")}">'
     return f"<label>{name}{control}</label>"
 
 
 def _listed(field: Field) -> str:
+    if field.kind in _WRITTEN:
+        units = {"time": ", or hours", "duration": ", or days"}
+        return f"as {_WRITTEN[field.kind]}{units.get(field.kind, '')}"
     more = len(field.values) - 20
     return ", ".join(field.values[:20]) + (f" and {more} more" if more > 0 else "")
 

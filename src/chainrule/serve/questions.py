@@ -23,7 +23,7 @@ class Field(NamedTuple):
 
     Attributes:
         name: its name.
-        kind: "number", "category" or "date".
+        kind: "number", "category" or "date"; "time" or "duration" of numbers of hours or days.
         values: those of a category that the model knows; else empty.
     """
 
@@ -117,10 +117,15 @@ class ServedTable(Served):
         return self.model.predict_encoded(rows)
 
 
+_KINDS = {"times": "time", "durations": "duration"}
+
+
 def _fields(columns: Columns) -> list[Field]:
     """The columns that are used."""
     return [
-        Field(column.name, said["kind"], getattr(column, "values", ()))
+        Field(
+            column.name, _KINDS.get(str(column.wanted), said["kind"]), getattr(column, "values", ())
+        )
         for column, said in zip(columns.columns, columns.describe(), strict=True)
         if said["kind"] != "unused"
     ]

@@ -45,7 +45,7 @@ td, th { border-bottom: 1px solid var(--grid); padding: .25rem .9rem .25rem 0; t
 .charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
 svg { width: 100%; height: auto; } .bar { background: var(--bar); height: .7rem; min-width: 1px; }
 .track { width: clamp(4rem, 12vw, 8rem); padding-top: .4rem; } .note { opacity: .8; }
-.said { min-width: 11rem; }
+.said { min-width: 11rem; } .name { min-width: 7rem; } .said, .name { overflow-wrap: anywhere; }
 """
 
 
@@ -312,7 +312,8 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
         rest = f"<td>{escaped(column['kind'])}</td>"
         rest += "".join(f'<td class="said">{escaped(text)}</td>' for text in texts)
         rows.append(
-            f'<tr><td>{escaped(name)}</td><td class="number">{said}</td><td>{bar}</td>{rest}</tr>'
+            f'<tr><td class="name">{escaped(name)}</td><td class="number">{said}</td>'
+            f"<td>{bar}</td>{rest}</tr>"
         )
     heading = '<tr><th>column</th><th class="number">importance</th><th></th><th>kind</th>'
     heading += "<th>values</th><th>decision</th></tr>"
