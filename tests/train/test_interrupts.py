@@ -22,7 +22,7 @@ from chainrule import nn, optim
 from chainrule.execute.native import StateBlock
 from chainrule.graph.state import State
 from chainrule.system.interrupts import Interrupts, interrupts_held
-from chainrule.train import trainer as training
+from chainrule.train import fit_run
 from chainrule.train.backends import NativeBackend
 from chainrule.train.state import Totals
 
@@ -149,7 +149,7 @@ def test_a_second_interrupt_in_the_validation_of_a_fit_leaves_the_trained_weight
     def once(interruption):
         trainer = averaging_trainer()
         trainer.fit(X, Y, epochs=1, batch_size=8, progress=False)
-        evaluate = training.evaluate_data
+        evaluate = fit_run.evaluate_data
 
         def interrupted_evaluation(*arguments):
             signal.raise_signal(signal.SIGINT)  # the first asks to stop, the second acts at once
@@ -158,7 +158,7 @@ def test_a_second_interrupt_in_the_validation_of_a_fit_leaves_the_trained_weight
 
         options = {"batch_size": 8, "validation_data": (X, Y), "progress": False}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(training, "evaluate_data", interrupted_evaluation)
+            patch.setattr(fit_run, "evaluate_data", interrupted_evaluation)
             try:
                 trainer.fit(X, Y, epochs=1, **options)
                 assert interruption.place is None

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from typing import Any, Literal
 
 from chainrule import checks
-from chainrule.data.batches import Window
-from chainrule.errors import NonFiniteError
 from chainrule.graph.keywords import referring
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
@@ -20,9 +15,9 @@ from chainrule.optim.lr_scheduler import Schedule
 from chainrule.system.interrupts import interrupts_held, interrupts_to
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
-from chainrule.train.backends import LearningRates, TrainRequest, make_backend
+from chainrule.train.backends import make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
-from chainrule.train.evaluator import Evaluator, evaluate_data
+from chainrule.train.evaluator import Evaluator
 from chainrule.train.fit_run import FitRun
 from chainrule.train.fixed_parts import FixedParts
 from chainrule.train.given_data import ROWS, training_source, training_sources
@@ -35,12 +30,9 @@ from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, check_range, range_test
 from chainrule.train.roles import check_schedule
 from chainrule.train.settings import frozen, optimizer_settings, settings
-from chainrule.train.state import Totals, TrainingState
+from chainrule.train.state import TrainingState
 from chainrule.train.step_options import Augmentation, Average, Constraint, Penalty, StepOptions
 from chainrule.train.training_step import Loss, StepGraphs
-
-_STEPS_AT_ONCE = 1024
-"""The number of steps whose learning rates are worked out in advance."""
 
 
 class Trainer(ShownTraining, FixedParts):
@@ -283,116 +275,13 @@ class Trainer(ShownTraining, FixedParts):
             ProgressReport(last, source.batches, progress) as report,
             interrupts.let_through(),
         ):
-            run = FitRun(source, validation, report, interrupts, checkpoint, checkpoint_steps)
-            for callback in self.callbacks:
-                callback.on_train_begin(self)
-            while state.epoch < last and state.stop_reason is None:
-                self._fit_epoch(run)
-            for callback in self.callbacks:
-                callback.on_train_end(self)
-            state.history.stop_reason = state.stop_reason
-            if state.stop_reason is not None:
-                report.say(f"stopped after {state.epoch} epochs: {state.stop_reason}")
+            run = FitRun(self, source, validation, report, interrupts, checkpoint, checkpoint_steps)
+            run.train_until(last)
         return state.history
 
     def stop(self, reason: str) -> None:
         """End the training after the batch under way, before one in `on_epoch_begin`."""
         self.state.stop_reason = reason
-
-    def _fit_epoch(self, run: FitRun) -> None:
-        """Train on the rest of the current epoch."""
-        state = self.state
-        begin = time.perf_counter()
-        start = state.position
-        if start == 0:
-            state.totals = Totals()
-            for callback in self.callbacks:
-                callback.on_epoch_begin(self)
-            if state.stop_reason is not None:
-                return
-        try:
-            with closing(run.source.windows(state.epoch, start)) as windows:
-                for window in windows:
-                    run.report.steps = run.source.batches
-                    if not self._fit_window(window, run):
-                        return
-        finally:
-            self.backend.release()
-        self._end_epoch(run, time.perf_counter() - begin)
-        if run.checkpoint is not None:
-            self.save(run.checkpoint)
-
-    def _fit_window(self, window: Window, run: FitRun) -> bool:
-        """Train on the batches of a window; whether to go on with the epoch."""
-        state, every = self.state, run.checkpoint_steps
-        watched = any(type(c).on_step_end is not Callback.on_step_end for c in self.callbacks)
-        most = 1 if watched else _STEPS_AT_ONCE
-        while state.position < window.end:
-            # Weights and counts change together, for Ctrl-C and for other threads.
-            with run.interrupts.held(), self.backend.guard.alone:
-                updated, loss = self._train_batches(window, run, most)
-            ends = window.is_last and state.position == window.end
-            mean_loss = self.graphs.mean_loss(state.totals, training=True)
-            run.report.step(state.epoch + 1, state.position, mean_loss)
-            for callback in self.callbacks:
-                callback.on_step_end(self, loss)
-            if state.stop_reason is not None and not ends:
-                if run.checkpoint is not None:
-                    self.save(run.checkpoint)
-                return False
-            if every and updated and state.step % every == 0 and not ends:
-                self.save(run.checkpoint)  # type: ignore[arg-type]
-        return True
-
-    def _train_batches(self, window: Window, run: FitRun, most: int) -> tuple[bool, float]:
-        """Train on the next batch, or on several; whether they updated, and the last one's loss."""
-        state, schedule = self.state, self.schedule
-        batches = window.end if window.is_last else sys.maxsize  # how many more nobody knows
-        steps, update = self.graphs.options.equal_steps(state.position, batches)
-        steps = min(steps, most, window.end - state.position)
-        if run.checkpoint_steps and update:
-            steps = min(steps, run.checkpoint_steps - state.step % run.checkpoint_steps)
-        lrs = None
-        if update and schedule is not None and schedule.unit == "step":
-            lrs = schedule.ahead(steps + 1)
-        request = TrainRequest(window.batches, state.position - window.first, steps, update, lrs)
-        try:
-            done, loss = self.backend.train(request, state.totals)
-        except NonFiniteError as error:
-            self._count(error.steps_done, update, lrs)
-            raise NonFiniteError(
-                f"training became non-finite in epoch {state.epoch + 1}, step {state.step + 1}: "
-                f"{error}. The model keeps the weights from before this step. Lower the learning "
-                "rate, clip gradients (clip_norm=1.0), or scale the inputs."
-            ) from None
-        self._count(done, update, lrs)
-        return update, loss
-
-    def _count(self, batches: int, update: bool, lrs: LearningRates | None) -> None:
-        """Count batches that were trained on, with these learning rates, one more than batches."""
-        self.state.position += batches
-        if update:
-            self.state.step += batches
-            if self.schedule is not None and lrs is not None:
-                self.schedule.advance(batches, lrs[batches])
-
-    def _end_epoch(self, run: FitRun, seconds: float) -> None:
-        state = self.state
-        results = self.graphs.results(state.totals, training=True)
-        record: dict[str, float] = {"epoch": state.epoch + 1, **results}
-        if run.validation is not None:
-            validated = evaluate_data(self.backend, self.ema, run.validation, state.epoch)
-            record |= {f"validation_{name}": value for name, value in validated.items()}
-        record["lr"] = self.optimizer.param_groups[0]["lr"]
-        record["seconds"] = seconds
-        with run.interrupts.held(), self.backend.guard.alone:
-            if self.schedule is not None and self.schedule.unit == "epoch":
-                self.schedule.step()
-            state.end_epoch(record)
-        run.report.epoch(record)
-        for callback in self.callbacks:
-            callback.on_epoch_end(self, record)
-            state.history.update_last(record, type(callback).__name__)
 
     @one_at_a_time
     def find_lr(
