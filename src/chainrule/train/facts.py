@@ -177,7 +177,8 @@ class Facts:
             visit(self, value, what)
             return
         if isinstance(value, random_generators()):
-            self._generator(value, what)
+            self._by_identity(value)
+            self.generators.append(value)
             return
         self.items.append(kind)
         if isinstance(value, (np.generic, np.dtype)):
@@ -224,7 +225,7 @@ class Facts:
         self.items.append(probe.content)
         self.identities.append(id(array))
         if array.flags.writeable:
-            self._probe(probe)
+            self.probes.append(probe)
 
     def _module(self, module: Module, what: str) -> None:
         kind = module.__class__
@@ -260,7 +261,7 @@ class Facts:
         self.is_shareable &= vars(optimizer).keys() <= OWN_ATTRIBUTES
         groups = optimizer.param_groups
         kind = type(optimizer).__name__
-        self._probe(Names(f"of {kind}", vars(optimizer), ("param_groups",), None))
+        self.probes.append(Names(f"of {kind}", vars(optimizer), ("param_groups",), None))
         self._names(f"of {kind}", vars(optimizer), ["partition"])
         self.partitions.append(self.probes[-1])
         for group in groups:
@@ -289,7 +290,7 @@ class Facts:
     def _sequence(self, sequence: Any, what: str) -> None:
         self.items.append((type(sequence), len(sequence)))
         if not isinstance(sequence, tuple):
-            self._probe(Items(f"the {type(sequence).__name__} {what}", sequence))
+            self.probes.append(Items(f"the {type(sequence).__name__} {what}", sequence))
         for value in sequence:
             self._visit(value, what)
 
@@ -297,7 +298,7 @@ class Facts:
         probe = Content(f"the set {what}", elements, exact)
         self.items.append(probe.content)
         self.is_shareable &= PLAIN.issuperset(map(type, elements))
-        self._probe(probe)
+        self.probes.append(probe)
 
     def _function(self, function: FunctionType, what: str) -> None:
         self._note_code(function.__module__)
@@ -311,7 +312,7 @@ class Facts:
         self.clocks.update(outside.clocks(function))
         for probe in outside.environment(function):
             self.items.append(probe.content)
-            self._probe(probe)
+            self.probes.append(probe)
         name = function.__qualname__
         self._visit(function.__defaults__, f"a default of {name}")
         self._visit(function.__kwdefaults__, f"a default of {name}")
@@ -322,7 +323,7 @@ class Facts:
             full = [(n, c) for n, c in zip(free, cells, strict=True) if is_full(c)]
             what_it_is = f"a variable that {name} uses ({', '.join(free)})"
             cells_probe = Cells(what_it_is, function, tuple([cell for _, cell in full]))
-            self._probe(cells_probe)
+            self.probes.append(cells_probe)
             for (variable, _), value in zip(full, cells_probe.values, strict=True):
                 self.items.append(variable)
                 self._visit(value, variable)
@@ -348,12 +349,10 @@ class Facts:
     def _bytes(self, numbers: Any, what: str) -> None:
         self.items.append(bytes(numbers))
         self.identities.append(id(numbers))
-        self._probe(Content(f"the {type(numbers).__name__} {what}", numbers, bytes))
+        self.probes.append(Content(f"the {type(numbers).__name__} {what}", numbers, bytes))
 
     def _descriptor(self, descriptor: Any, what: str) -> None:
-        self.items.append(type(descriptor))
-        self.identities.append(id(descriptor))
-        self.is_shareable = False
+        self._by_identity(descriptor)
         for name in ("fget", "__func__", "func"):  # of properties, static and cached ones
             self._visit(getattr(descriptor, name, None), what)
 
@@ -366,23 +365,27 @@ class Facts:
         if is_watched(module.__name__):
             self._namespace(f"of {module.__name__}", vars(module), constants(vars(module)))
 
-    def _generator(self, generator: Any, what: str) -> None:
-        self.items.append(type(generator))
-        self.identities.append(id(generator))
-        self.is_shareable = False
-        self.generators.append(generator)
-
     def _of_a_context(self, variable: Any, what: str) -> None:
-        self.items.append(type(variable))
-        self.identities.append(id(variable))
-        self.is_shareable = False
+        self._by_identity(variable)
         values = outside.held_values(variable)
         self._held.append(values)
-        self._probe(Content(f"the {type(variable).__name__} {what}", variable, outside.identities))
+        probe = Content(f"the {type(variable).__name__} {what}", variable, outside.identities)
+        self.probes.append(probe)
         for value in values:
             self._visit(value, what)
 
+    def _custom_operation(self, operation: CustomOperation, what: str) -> None:
+        self.identities.append(id(operation))
+        read = ("rules", "_function", "_infer")
+        self._names(f"of the operation {operation.name}", vars(operation), read)
+
     # Parts
+
+    def _by_identity(self, value: Any) -> None:
+        """Take an object as itself: another one may differ in what is not looked at."""
+        self.items.append(type(value))
+        self.identities.append(id(value))
+        self.is_shareable = False
 
     def _note_code(self, module: str | None) -> None:
         """Note whose code it is."""
@@ -397,11 +400,6 @@ class Facts:
                 names = (*constants(vars(base)), *entries(vars(base)))
                 self._namespace(f"of {base.__name__}", vars(base), names)
 
-    def _custom_operation(self, operation: CustomOperation, what: str) -> None:
-        self.identities.append(id(operation))
-        read = ("rules", "_function", "_infer")
-        self._names(f"of the operation {operation.name}", vars(operation), read)
-
     def _namespace(self, what: str, names: Mapping[str, Any], read: tuple[str, ...]) -> None:
         """These names of a class or of a Python module, and those that a function names."""
         self._names(what, names, read)
@@ -414,7 +412,7 @@ class Facts:
         if names := slot_names(kind):
             probe = Slots(f"the {kind.__name__} {what}", value, names)
             self._held.append(probe.values)
-            self._probe(probe)
+            self.probes.append(probe)
             for name, attribute in zip(names, probe.values, strict=True):
                 self._visit(attribute, f"{name} of a {kind.__name__}")
 
@@ -445,12 +443,7 @@ class Facts:
         return sum(len(entry[2]) for entry in self._unused) < sum(len(e[2]) for e in unused)
 
     def _names(
-        self,
-        what: str,
-        mapping: Mapping[Any, Any],
-        names: Iterable[Any],
-        *,
-        length: int | None = None,
+        self, what: str, mapping: Mapping[Any, Any], names: Iterable[Any], length: int | None = None
     ) -> None:
         """The values of these names of a mapping, and a probe of them."""
         self._values(Names(what, mapping, self._seen(mapping, names), length))
@@ -462,13 +455,10 @@ class Facts:
     def _values(self, probe: Names) -> None:
         """The values that a probe has found."""
         self._held.append(probe.target)
-        self._probe(probe)
+        self.probes.append(probe)
         for name, value in zip(probe.names, probe.values, strict=True):
             self.items.append(name)
             self._visit(value, f"{name} {probe.what}")
-
-    def _probe(self, probe: Probe) -> None:
-        self.probes.append(probe)
 
 
 Visit = Callable[[Facts, Any, str], None]
