@@ -220,10 +220,10 @@ class _Judge:
         rtol: float,
         letters: Letters,
         *,
-        as_written: bool = False,
+        takes_rounded: bool = False,  # whether all that `as_written` accepts is right
     ) -> None:
         self.net, self.rtol, self.letters = net, rtol, letters
-        self.as_written = as_written
+        self.takes_rounded = takes_rounded
         self.given = {q: given[q] for q in net.order if q in given}
         self.raw = {q: v.astype(np.float64) for q, v in self.given.items()}
         self.forms = self._forms()
@@ -251,11 +251,11 @@ class _Judge:
         rtol = accepting(mine, ours)
         is_close = rtol is not None
         if not is_close:
-            is_close = not self.as_written and as_written(self.given[first], ours)
+            is_close = not self.takes_rounded and as_written(self.given[first], ours)
             rtol = precision(self.given[first]) or (DIGITS[0] if is_close else None)
-        if rtol is None or (self.as_written and rtol <= self.rtol):
+        if rtol is None or (self.takes_rounded and rtol <= self.rtol):
             return None
-        judge = _Judge(self.net, self.given, max(self.rtol, rtol), self.letters, as_written=True)
+        judge = _Judge(self.net, self.given, max(self.rtol, rtol), self.letters, takes_rounded=True)
         found = judge.comparison()
         if not is_close and found.slip is None:
             return None
@@ -361,7 +361,7 @@ class _Judge:
     def _is_right(self, quantity: Quantity) -> bool:
         mine = self.raw[quantity]
         ours = self._ours(quantity, mine)
-        is_written = self.as_written and as_written(self.given[quantity], ours)
+        is_written = self.takes_rounded and as_written(self.given[quantity], ours)
         return is_written or close(mine, ours, self._rtol(quantity))
 
     def _agree(self, quantity: Quantity, value: Array) -> bool:
@@ -374,7 +374,7 @@ class _Judge:
         ):
             return True
         # A few rounded numbers would agree with one slip or another by chance.
-        return self.as_written and mine.size >= 4 and any(as_written(mine, way) for way in ways)
+        return self.takes_rounded and mine.size >= 4 and any(as_written(mine, way) for way in ways)
 
     def _findings(self, right: Mapping[Quantity, bool], first: Quantity | None) -> Any:
         s: Numbers = dict(self.net.numbers)
@@ -390,7 +390,7 @@ class _Judge:
             if own is not None:
                 is_near = close(own, value, self._rtol(quantity))
                 if self.net.holds(quantity) and (
-                    is_near or (self.as_written and as_written(own, value))
+                    is_near or (self.takes_rounded and as_written(own, value))
                 ):
                     follows.add(quantity)
                 s[quantity] = own
