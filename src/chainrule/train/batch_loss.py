@@ -82,23 +82,32 @@ def check_compared(name: str, result: Tensor, output: Any, given: Any, fitted: A
     for before, target in zip(leaves(given), leaves(fitted), strict=True):
         if target is before or target.shape[0] < 2:
             continue
-        rows = target.shape[0]
         for node in with_ancestors([result]):
-            if node.shape != (rows, rows):
-                continue
-            sources = [i.inputs[0] for i in node.inputs if operation_name(i) == "broadcast_to"]
-            shapes = {source.shape for source in sources}
-            if (rows, 1) in shapes and shapes & {(rows,), (1, rows)}:
-                above = [with_ancestors([source]) for source in sources]
-                of_target = [target in nodes for nodes in above]
-                of_output = [any(leaf in nodes for leaf in leaves(output)) for nodes in above]
-                if any(of_output) and any(of_target) and of_output != of_target:
-                    raise ShapeError(
-                        f"{name} compares each output with each target: it broadcasts "
-                        f"{' and '.join(map(str, sorted(shapes)))} to {node.shape}. Targets given "
-                        f"in shape {before.shape} come in that of the outputs, {target.shape}: "
-                        "compare both as they come, or reshape both alike"
-                    )
+            if shapes := _crossed(node, output, target):
+                raise ShapeError(
+                    f"{name} compares each output with each target: it broadcasts "
+                    f"{' and '.join(map(str, sorted(shapes)))} to {node.shape}. Targets given "
+                    f"in shape {before.shape} come in that of the outputs, {target.shape}: "
+                    "compare both as they come, or reshape both alike"
+                )
+
+
+def _crossed(node: Tensor, output: Any, target: Tensor) -> set[tuple[int, ...]]:
+    """The shapes of a column and a vector of which a node takes all pairs; none of other nodes.
+
+    One of them is computed of the outputs, the other of the target.
+    """
+    rows = target.shape[0]
+    if node.shape != (rows, rows):
+        return set()
+    sources = [i.inputs[0] for i in node.inputs if operation_name(i) == "broadcast_to"]
+    shapes = {source.shape for source in sources}
+    if (rows, 1) not in shapes or not shapes & {(rows,), (1, rows)}:
+        return set()
+    above = [with_ancestors([source]) for source in sources]
+    of_target = [target in nodes for nodes in above]
+    of_output = [any(leaf in nodes for leaf in leaves(output)) for nodes in above]
+    return shapes if any(of_output) and any(of_target) and of_output != of_target else set()
 
 
 def mean_of_sums(sums: Sequence[Array]) -> tuple[float, float]:
