@@ -14,7 +14,7 @@ from chainrule.errors import FileError, ShapeError, warn
 from chainrule.graph.names import no_attribute
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.system.atomic_files import write_atomically
-from chainrule.system.reading import check_gzip, reading, reason, unpacking
+from chainrule.system.reading import check_gzip, is_gzipped, reading, reason, unpacking
 from chainrule.text.vocabulary import Vocabulary
 from chainrule.train import model_file
 
@@ -291,9 +291,7 @@ class WordVectors:
 
 def _content(file: BinaryIO) -> bytes:
     """What a file holds, unpacked where it is gzipped."""
-    is_packed = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    if not is_packed:
+    if not is_gzipped(file):
         return file.read()
     check_gzip(file)
     with unpacking(file) as content:
