@@ -133,7 +133,7 @@ def train(
     codes = rows.arrays.get("codes")
     seen = None if codes is None else np.bincount(codes.ravel(), minlength=model.num_codes)
     if seen is not None:  # 0, the mean of the starting values; replaced by the mean vector below
-        _set_vectors(model, seen == 0, 0.0)
+        _set_unseen_vectors(model, seen, 0.0)
     loss: Loss = criterion.loss if rows.weights is None else _weighted(criterion.loss)
     size = min(recipe.batch_size, len(rows))
     steps = len(rows) // size
@@ -155,18 +155,18 @@ def train(
         progress=progress,
     )
     if seen is not None:
-        _set_vectors(model, seen == 0, _mean_vectors(model, seen, sizes))
+        _set_unseen_vectors(model, seen, _mean_vectors(model, seen, sizes))
     for module in model.modules():
         if isinstance(module, Dropout):
             module.p = recipe.dropout  # where the schedule began
     return Trained(model.eval(), keep.epoch, keep.error, keep.outputs, trainer.history)
 
 
-def _set_vectors(model: RealMLP, which: NDArray[np.bool_], to: Any) -> None:
-    """Set some vectors of the embedded categories: of values that no row to train on has."""
+def _set_unseen_vectors(model: RealMLP, seen: NDArray[np.int64], to: Any) -> None:
+    """Set the vectors of the categories that no row to train on has."""
     assert model.embedding is not None
     weight = model.embedding.weight
-    weight.assign(np.where(which[:, None], to, weight.numpy()).astype(weight.dtype))
+    weight.assign(np.where(seen[:, None] == 0, to, weight.numpy()).astype(weight.dtype))
 
 
 def _mean_vectors(

@@ -46,13 +46,13 @@ def html_of_history(history: History) -> str:
     """A chart of losses and metrics over the epochs, and the table."""
     rows = [[record.get(name, "") for name in history.names] for record in history]
     shown = table(f"History of {len(history)} epochs", history.names, rows)
-    return f"<div>{_chart(history, 'loss')}{shown}</div>"
+    return f"<div>{_chart(history)}{shown}</div>"
 
 
-def _chart(history: History, name: str) -> str:
+def _chart(history: History) -> str:
     """The training loss, and the validation loss, once there are two epochs to join."""
     series = {}
-    for column in (name, f"validation_{name}"):
+    for column in ("loss", "validation_loss"):
         if column in history.names and any(map(math.isfinite, history[column])):
             series[column.replace("_", " ")] = (history["epoch"], history[column])
     if len(history) < 2 or not series or "epoch" not in history.names:
@@ -60,5 +60,5 @@ def _chart(history: History, name: str) -> str:
     # Notebooks alone show charts: the room of pictures takes long to import.
     from chainrule.drawing import charts
 
-    picture = charts.line_chart(series, title=name, x="epoch", y=name)
+    picture = charts.line_chart(series, title="loss", x="epoch", y="loss")
     return f'<div style="max-width:30em;--ink:currentColor;--grid:#8886">{picture}</div>'
