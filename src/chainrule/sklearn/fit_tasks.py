@@ -46,15 +46,16 @@ class FitTask(Callback):
     def begin(self) -> None:
         """An epoch begins."""
         self._epoch = self._fit.subcontext(task_name="epoch")
-        attributes = self._attributes
-        self._epoch.call_on_fit_task_begin(**self._given, reconstruction_attributes=attributes)
+        self._epoch.call_on_fit_task_begin(
+            **self._given, reconstruction_attributes=self._attributes
+        )
 
     def end(self) -> bool:
         """An epoch is over; whether a callback asks for the end of the fit."""
-        attributes = self._attributes
-        return bool(
-            self._epoch.call_on_fit_task_end(**self._given, reconstruction_attributes=attributes)
+        asked = self._epoch.call_on_fit_task_end(
+            **self._given, reconstruction_attributes=self._attributes
         )
+        return bool(asked)
 
     def finish(self) -> None:
         """The fit is over."""

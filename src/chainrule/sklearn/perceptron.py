@@ -343,7 +343,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         order = orders(rows, self.shuffle, self._random_state)
         batches = make_batches(model, X, self._targets(y, X.dtype), weights, size, order)
         self.n_iter_ = 0
-        rule = StoppingRule(self, rows, validation, once=incremental)
+        rule = StoppingRule(self, rows, validation, incremental=incremental)
         epochs = 1 if incremental else int(self.max_iter)
         trainer.callbacks += [*([] if task is None else [task]), *(self.callbacks or ())]
         try:

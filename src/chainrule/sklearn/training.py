@@ -55,19 +55,19 @@ class StoppingRule(Callback):
         estimator: whose attributes are kept.
         rows: of the training.
         validation: the rows held out, or None.
-        once: whether there is one epoch alone, as in `partial_fit`.
+        incremental: whether it is `partial_fit`, which trains for one epoch.
 
     Attributes:
         goes_on: whether training may go on.
     """
 
     def __init__(
-        self, estimator: Any, rows: int, validation: Validation | None, *, once: bool
+        self, estimator: Any, rows: int, validation: Validation | None, *, incremental: bool
     ) -> None:
         self.estimator = estimator
         self.rows = rows
         self.validation = validation
-        self.once = once
+        self.incremental = incremental
         self.goes_on = True
         self._outputs: Outputs | None = None
         self._loss: LossOfOutputs | None = None
@@ -93,7 +93,7 @@ class StoppingRule(Callback):
                 trainer.stop("no improvement")
                 return
             estimator._no_improvement_count = 0
-        if not self.once and estimator.n_iter_ == estimator.max_iter:
+        if not self.incremental and estimator.n_iter_ == estimator.max_iter:
             warn_of_max_iter(estimator.max_iter)
 
     def _validate(self, trainer: Trainer, validation: Validation, record: dict[str, float]) -> None:
