@@ -248,7 +248,7 @@ class TabularModel:
 
     def importances_encoded(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """The same for rows that `columns.transform` made arrays of."""
-        _rows_in(arrays)  # which checks that there are some
+        _check_some_rows(arrays)
         found = self._average([gradient_times_input(self.columns, m, arrays) for m in self.members])
         shares = found / max(found.sum(), 1e-300)
         return dict(zip(self.columns.names, shares.tolist(), strict=True))
@@ -274,7 +274,8 @@ class TabularModel:
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _outputs_of(self, arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        rows = _rows_in(arrays)
+        _check_some_rows(arrays)
+        rows = len(next(iter(arrays.values())))
         if self._form is None:
             self._form = self._networks[0].form({n: a[:1] for n, a in arrays.items()})
         batches = list(in_few_sizes(rows, _WHOLE, self._fewest))
@@ -331,16 +332,10 @@ class TabularModel:
         )
 
 
-def _rows_in(arrays: Mapping[str, NDArray[Any]]) -> int:
-    """How many rows there are.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    rows = len(next(iter(arrays.values())))
-    if not rows:
+def _check_some_rows(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError for arrays without rows."""
+    if not len(next(iter(arrays.values()))):
         raise ValueError("x has 0 sample(s); a minimum of 1 is required")
-    return rows
 
 
 def is_model(found: Mapping[Any, Any]) -> bool:
