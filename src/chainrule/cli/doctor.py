@@ -33,10 +33,10 @@ def doctor() -> None:
         (f"peak, {cpus} threads", f"{found['fma_peak_float32']:.0f} GFLOP/s (float32)"),
     ]
     output.show_table({"what": "left", "found": "left"}, [(name, str(text)) for name, text in rows])
-    warnings = find_faults(found, existing)
-    for warning in warnings:
-        click.echo(f"Warning: {warning}")
-    if not warnings:
+    faults = find_faults(found, existing)
+    for fault in faults:
+        click.echo(f"Warning: {fault}")
+    if not faults:
         click.echo("Nothing here makes chainrule slow.")
 
 
@@ -48,7 +48,7 @@ def _sets(found: dict[str, Any]) -> str:
 
 
 def find_faults(found: dict[str, Any], existing_cpus: int) -> list[str]:
-    """The warnings, each with its remedy.
+    """What makes chainrule slow here, each fault with its remedy.
 
     Args:
         found: a result of `system.machine.describe`.
@@ -87,7 +87,7 @@ def find_faults(found: dict[str, Any], existing_cpus: int) -> list[str]:
 
 
 def _thread_faults(found: dict[str, Any]) -> list[str]:
-    """The warnings of numbers of threads that do not fit the CPUs."""
+    """The numbers of threads that do not fit the CPUs."""
     faults = []
     cpus, threads, numpy = found["usable_cpus"], found["threads"], found["numpy_threads"]
     if threads > cpus:
