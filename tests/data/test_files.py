@@ -93,11 +93,11 @@ def test_target(write, target, name, y, names):
 @pytest.mark.parametrize(
     ("text", "target", "words"),
     [
-        ("a,b\n1,2\n", "price", "0 columns named 'price'. Its columns: a, b"),
-        ("a,a,b\n1,2,3\n", "a", "2 columns named 'a'"),
+        ("a,b\n1,2\n", "price", "no column 'price'. Its columns: a, b"),
+        ("a,a,b\n1,2,3\n", "a", "two columns named 'a'"),
         ("a,b\n1,2\n", 2, "no column of index 2: it has 2 columns. Use 0 to 1"),
         ("a,b\n1,2\n", -3, "no column of index -3"),
-        ("a\n1\n", None, "the one column 'a'.*comma, a semicolon or a tab"),
+        ("a\n1\n", None, "the one column 'a'.*comma, a semicolon, a tab or a bar"),
     ],
 )
 def test_no_such_target(write, text, target, words):

@@ -17,7 +17,13 @@ from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
 from chainrule.data.frames import STANDARD_INPUT
 from chainrule.data.npz import names_of, read_archive
-from chainrule.data.text_tables import INDEX_LEFT_OUT, Layout, read_text_table
+from chainrule.data.text_tables import (
+    INDEX_LEFT_OUT,
+    Layout,
+    check_has_features,
+    check_names,
+    read_text_table,
+)
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.markup import shape_text
@@ -201,19 +207,11 @@ def read_to_train(
     with saying_what_text_is_for(name):
         table = read_text_table(name, header=header)
     names, values = table.names, table.values
-    if len(names) < 2:
-        raise ValueError(
-            f"{name} has the one column {names[0]!r}, but a target and at least one feature are "
-            "needed. Separate columns by a comma, a semicolon or a tab."
-        )
-    repeated = next((column for column in names if names.count(column) > 1), None)
-    if repeated is not None:
-        raise ValueError(f"{name} has two columns named {repeated!r}. Rename one of them.")
+    check_has_features(name, names)
+    check_names(name, names)
     index = column_index(name, names, target)
     _check_not_tiny(name, values, names)
-    notice = None
-    if table.has_index:
-        notice = INDEX_LEFT_OUT
+    notice = INDEX_LEFT_OUT if table.has_index else None
     return SourceData(
         kind,
         name,
@@ -404,10 +402,7 @@ def _places_by_name(
             f"{path} lacks {checks.listed(missing)}. The model takes {checks.listed(columns)}; "
             f"the file has {checks.listed(names)}."
         )
-    wanted = columns if target is None else [*columns, target]
-    repeated = next((column for column in wanted if names.count(column) > 1), None)
-    if repeated is not None:
-        raise FileError(f"{path} has two columns named {repeated!r:.80}. Rename one of them.")
+    check_names(path, names, columns if target is None else [*columns, target])
     y = names.index(target) if target is not None and target in names else None
     return [names.index(column) for column in columns], y
 

@@ -12,7 +12,7 @@ from chainrule import checks
 from chainrule.cli.saved_table import SavedTable
 from chainrule.cli.sources import kind_of
 from chainrule.data.frames import read_frame
-from chainrule.data.text_tables import Layout
+from chainrule.data.text_tables import Layout, check_names
 from chainrule.errors import FileError, printable
 from chainrule.tabular.columns import hint
 from chainrule.tabular.kinds import Category
@@ -61,8 +61,7 @@ def read_table_to_use(
             f"{checks.listed(used)}; the file has {checks.listed(frame.columns)}"
             f"{hint(lacking, others) or '. Name the columns as in training'}."
         )
-    if list(frame.columns).count(saved.target) > 1:
-        raise FileError(f"{name} has two columns named {saved.target!r:.80}. Rename one of them.")
+    check_names(name, frame.columns, [saved.target])
     if others:
         notices.append(f"ignored, as not used in training: {checks.listed(others)}")
     say_notices(name, notices)

@@ -16,7 +16,7 @@ from chainrule.data import cells
 from chainrule.data.frame_cells import Doubt, is_text
 from chainrule.data.frame_types import Frame
 from chainrule.data.frames import read_frame
-from chainrule.data.text_tables import Layout
+from chainrule.data.text_tables import Layout, check_has_features
 from chainrule.graph.tensor import Array
 from chainrule.tabular.recipe import TaskName
 from chainrule.tabular.targets import fit_target
@@ -129,11 +129,7 @@ def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, Any,
     with a target.
     """
     names = tuple(found.frame.columns)
-    if len(names) < 2:
-        raise ValueError(
-            f"{name} has the one column {names[0]!r:.80}, but a target and at least one feature "
-            "are needed. Separate columns by a comma, a semicolon, a tab or a bar."
-        )
+    check_has_features(name, names)
     target = names[column_index(name, names, wanted)]
     notices = [found.notice] if found.notice is not None else []
     y, frame, written = found.frame[target], found.frame, found.written

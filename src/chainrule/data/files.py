@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import checks
 from chainrule.data.arrays import as_arrays, check_finite, check_same_rows
 from chainrule.data.npz import names_of, read_archive
-from chainrule.data.text_tables import read_text_table
+from chainrule.data.text_tables import check_has_features, check_names, read_text_table
 from chainrule.errors import FileError
 
 
@@ -74,11 +75,7 @@ def read_table(
     (('rooms', 'age'), (2, 2), array([100., 250.]))
     """
     names, values = read_columns(path, header=header)
-    if len(names) < 2:
-        raise ValueError(
-            f"{path} has the one column {names[0]!r}, but a target and at least one feature are "
-            "needed. Separate columns by a comma, a semicolon or a tab."
-        )
+    check_has_features(os.fspath(path), names)
     index = _column_index(path, names, target)
     return Table(
         x=np.delete(values, index, axis=1),
@@ -97,8 +94,9 @@ def read_columns(
     as pandas writes it: it is left out.
 
     Args:
-        path: a UTF-8 text file, gzipped or not, with columns separated by commas, semicolons or
-            tabs. Numbers are written in the digits 0 to 9 with a decimal point, as 12, -0.5, 1e-3.
+        path: a UTF-8 text file, gzipped or not, with columns separated by commas, semicolons,
+            tabs or bars. Numbers are written in the digits 0 to 9 with a decimal point, as 12,
+            -0.5, 1e-3.
         header: whether the first line holds the names of the columns. By default it does if there
             is any text in it, or if it counts the columns (``0,1,2,3``) over rows that have
             decimal points.
@@ -182,11 +180,12 @@ def _column_index(
     if target is None:
         return len(names) - 1
     if isinstance(target, str):
-        if names.count(target) != 1:
+        if target not in names:
             raise ValueError(
-                f"{path} has {names.count(target)} columns named {target!r}. Its columns: "
-                f"{', '.join(names)}. Name one of them, or give the index of one, from 0."
+                f"{path} has no column {target!r:.80}. Its columns: {checks.listed(names)}. Name "
+                "one of them, or give the index of one, from 0."
             )
+        check_names(os.fspath(path), names, [target])
         return names.index(target)
     if not -len(names) <= target < len(names):
         raise ValueError(

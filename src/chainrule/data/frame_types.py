@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from chainrule.data.frame_cells import Doubt
 from chainrule.data.text_tables import Choice
-from chainrule.errors import FileError
 
 Labels: TypeAlias = Callable[[Sequence[str], bool], str | None]
 """Names of the columns, whether the file gives them -> the name of the column of labels, if any."""
@@ -42,11 +40,3 @@ class Frame(NamedTuple):
     notice: str | None
     written: Any = None
     doubts: tuple[Doubt, ...] = ()
-
-
-def check_names(name: str, columns: Iterable[str], known: Sequence[str] = ()) -> None:
-    """Raise FileError where two columns have one name, which is one of `known` if any are."""
-    counts = Counter(columns)
-    repeated = next((label for label in (known or counts) if counts[label] > 1), None)
-    if repeated is not None:
-        raise FileError(f"{name} has two columns named {repeated!r:.80}. Rename one of them.")

@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Collection, Sequence
 from typing import BinaryIO
 
-from chainrule.data.frame_types import Frame, Labels, Wishes, check_names
+from chainrule.data.frame_types import Frame, Labels, Wishes
 from chainrule.data.parquet_frames import read_parquet
 from chainrule.data.text_frames import read_text
 from chainrule.data.text_tables import (
     UTF_16,
     Choice,
+    check_names,
     foreign_kind,
     is_parquet,
     other_byte,

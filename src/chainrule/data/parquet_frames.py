@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from chainrule.data import frame_cells
-from chainrule.data.frame_types import check_names
+from chainrule.data.text_tables import check_names
 from chainrule.errors import FileError, missing
 from chainrule.system.reading import check_expansion
 

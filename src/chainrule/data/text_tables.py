@@ -15,7 +15,8 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO, cast
@@ -110,6 +111,23 @@ def without_delimiter_line(file: BinaryIO) -> BinaryIO:
     line = _DELIMITER_LINE.match(file.read(16))
     file.seek(line.end() if line else 0)
     return io.BytesIO(line[1] + file.read()) if line else file
+
+
+def check_names(name: str, columns: Iterable[str], known: Sequence[str] = ()) -> None:
+    """Raise FileError where two columns have one name, which is one of `known` if any are."""
+    counts = Counter(columns)
+    repeated = next((label for label in (known or counts) if counts[label] > 1), None)
+    if repeated is not None:
+        raise FileError(f"{name} has two columns named {repeated!r:.80}. Rename one of them.")
+
+
+def check_has_features(name: str, names: Sequence[str]) -> None:
+    """Raise ValueError for a table of one column, which has no features beside the target."""
+    if len(names) < 2:
+        raise ValueError(
+            f"{name} has the one column {names[0]!r:.80}, but a target and at least one feature "
+            "are needed. Separate columns by a comma, a semicolon, a tab or a bar."
+        )
 
 
 def uneven(place: str, expected: int, found: int) -> str:
