@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 import chainrule as cr
-from benchmarks.networks import Network, make_data
+from benchmarks.networks import MOMENTUM, Network, make_data
 from chainrule import nn, optim
 
 NETWORKS = (
@@ -36,7 +36,7 @@ def trainer_of(network: Network) -> Callable[[int], cr.Trainer]:
         optimizer: optim.Optimizer = (
             optim.Adam(model.parameters(), lr=network.lr)
             if network.optimizer == "adam"
-            else optim.SGD(model.parameters(), lr=network.lr, momentum=0.9)
+            else optim.SGD(model.parameters(), lr=network.lr, momentum=MOMENTUM)
         )
         return cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, seed=seed)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import models
-from benchmarks.networks import EPSILON, MOMENTUM
+from benchmarks.networks import BATCH_NORM_MOMENTUM, EPSILON
 from benchmarks.with_jax import cross_entropy, sgd
 
 Weights = dict[str, jax.Array]
@@ -65,8 +65,8 @@ def resnet(w: Weights, x: jax.Array, training: bool) -> tuple[jax.Array, Weights
             mu, sigma2 = x.mean((0, 1, 2)), x.var((0, 1, 2))
             count = x.size // x.shape[-1]
             unbiased = sigma2 * (count / (count - 1))
-            new[f"{name}.running_mean"] = mean + MOMENTUM * (mu - mean)
-            new[f"{name}.running_var"] = variance + MOMENTUM * (unbiased - variance)
+            new[f"{name}.running_mean"] = mean + BATCH_NORM_MOMENTUM * (mu - mean)
+            new[f"{name}.running_var"] = variance + BATCH_NORM_MOMENTUM * (unbiased - variance)
             mean, variance = mu, sigma2
         scale = jax.lax.rsqrt(variance + EPSILON) * w[f"{name}.weight"]
         return (x - mean) * scale + w[f"{name}.bias"]

@@ -17,11 +17,13 @@ Labels = NDArray[np.int64]
 Parameters = Sequence[tuple[Array, Array]]
 """(weight, bias) of each layer, weight of shape (outputs, inputs)."""
 
+MOMENTUM = 0.9
+"""Of SGD."""
 DROPOUT = 0.2
 """The probability with which dropout sets a unit to 0."""
 EPSILON = 1e-5
 """The number that batch normalisation adds to the variance."""
-MOMENTUM = 0.1
+BATCH_NORM_MOMENTUM = 0.1
 """The weight of a batch's statistics in the running statistics of batch normalisation."""
 
 
@@ -32,7 +34,7 @@ class Network:
     Attributes:
         sizes: numbers of inputs, of units of each hidden layer, of classes.
         batch: rows in a minibatch.
-        optimizer: "sgd" (momentum 0.9) or "adam".
+        optimizer: "sgd" (with `MOMENTUM`) or "adam".
         regularized: whether there is batch normalisation before each ReLU, and dropout after it.
         rows: rows of the training data, a multiple of `batch`: all steps have the same size.
         mnist: the folder of MNIST's files, if its images are the data; None for random numbers.

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import chainrule as cr
 from benchmarks.networks import (
+    BATCH_NORM_MOMENTUM,
     DROPOUT,
     EPSILON,
     MOMENTUM,
@@ -24,14 +25,18 @@ def build(network: Network, parameters: Parameters) -> tuple[nn.Sequential, opti
         linear = nn.Linear(inputs, outputs)
         linear.load_state_dict({"weight": weight, "bias": bias})
         if layers and network.regularized:
-            layers += [nn.BatchNorm1d(inputs, EPSILON, MOMENTUM), nn.ReLU(), nn.Dropout(DROPOUT)]
+            layers += [
+                nn.BatchNorm1d(inputs, EPSILON, BATCH_NORM_MOMENTUM),
+                nn.ReLU(),
+                nn.Dropout(DROPOUT),
+            ]
         elif layers:
             layers.append(nn.ReLU())
         layers.append(linear)
     model = nn.Sequential(*layers)
     if network.optimizer == "adam":
         return model, optim.Adam(model.parameters(), lr=network.lr)
-    return model, optim.SGD(model.parameters(), lr=network.lr, momentum=0.9)
+    return model, optim.SGD(model.parameters(), lr=network.lr, momentum=MOMENTUM)
 
 
 class Trainer:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.networks import (
+    BATCH_NORM_MOMENTUM,
     DROPOUT,
     EPSILON,
     MOMENTUM,
@@ -51,12 +52,14 @@ def regularized_loss(
         kept = jax.random.bernoulli(k, 1 - DROPOUT, z.shape)
         x = jnp.where(kept, jax.nn.relu(y_hat) / (1 - DROPOUT), 0)
         unbiased = sigma2 * (len(z) / (len(z) - 1))
-        new_statistics.append((mean + MOMENTUM * (mu - mean), var + MOMENTUM * (unbiased - var)))
+        new_statistics.append(
+            (mean + BATCH_NORM_MOMENTUM * (mu - mean), var + BATCH_NORM_MOMENTUM * (unbiased - var))
+        )
     return cross_entropy(x @ weight.T + bias, y), new_statistics
 
 
 def sgd(params: Any, velocity: Any, grads: Any, lr: float) -> tuple[Any, Any]:
-    velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, grads)
+    velocity = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocity, grads)
     return jax.tree.map(lambda p, v: p - lr * v, params, velocity), velocity
 
 

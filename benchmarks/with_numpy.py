@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from benchmarks import networks
-from benchmarks.networks import Array, Labels, Network, Parameters
+from benchmarks.networks import MOMENTUM, Array, Labels, Network, Parameters
 
 
 class ByHand:
@@ -56,7 +56,7 @@ class ByHand:
             rule(p, g, *moments)
 
     def sgd(self, p: Array, g: Array, velocity: Array, _: Array) -> None:
-        velocity *= 0.9
+        velocity *= MOMENTUM
         velocity += g
         p -= self.network.lr * velocity
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.networks import (
+    BATCH_NORM_MOMENTUM,
     DROPOUT,
     EPSILON,
     MOMENTUM,
@@ -37,7 +38,7 @@ class Eager:
                 linear.weight.copy_(torch.from_numpy(weight))
                 linear.bias.copy_(torch.from_numpy(bias))
             if layers and network.regularized:
-                norm = nn.BatchNorm1d(weight.shape[1], EPSILON, MOMENTUM)
+                norm = nn.BatchNorm1d(weight.shape[1], EPSILON, BATCH_NORM_MOMENTUM)
                 layers += [norm, nn.ReLU(), nn.Dropout(DROPOUT)]
             elif layers:
                 layers.append(nn.ReLU())
@@ -51,7 +52,7 @@ class Eager:
             )
         else:
             self.optimizer = torch.optim.SGD(
-                self.model.parameters(), lr=network.lr, momentum=0.9, fused=self.fused
+                self.model.parameters(), lr=network.lr, momentum=MOMENTUM, fused=self.fused
             )
 
     def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

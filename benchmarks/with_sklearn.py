@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.networks import Array, Labels, Network, Parameters
+from benchmarks.networks import MOMENTUM, Array, Labels, Network, Parameters
 
 
 class Classifier:
@@ -18,7 +18,7 @@ class Classifier:
             solver=network.optimizer,
             batch_size=network.batch,
             learning_rate_init=network.lr,
-            momentum=0.9,
+            momentum=MOMENTUM,
             nesterovs_momentum=False,
             alpha=0,
             random_state=np.random.RandomState(0),  # the integer 0 would repeat one order of rows
