@@ -205,8 +205,8 @@ class ReduceLROnPlateau(Callback, Plateau):
         best: the best value so far.
 
     Raises:
-        ValueError: for a bad argument; at the end of the first epoch, if the history has no column
-            named `monitor`.
+        TypeError, ValueError: for a bad argument; at the end of the first epoch, if the history has
+            no column named `monitor`.
 
     Source: semantics of PyTorch's class of this name, with its least change of a rate, 1e-8.
     """

@@ -22,6 +22,7 @@ class Range:
             decays and widths.
 
     Raises:
+        TypeError: for ends that are no numbers.
         ValueError: unless low < high, and low > 0 with `log`.
 
     Example:

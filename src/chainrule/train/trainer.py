@@ -83,7 +83,7 @@ class Trainer(ShownTraining, FixedParts):
         state: a `TrainingState`: how far the training has come.
 
     Raises:
-        ValueError: for an argument that does not fit.
+        TypeError, ValueError: for an argument that does not fit.
 
     Example:
         >>> import chainrule as cr
