@@ -80,6 +80,7 @@ def evaluate(
 
 
 _MOST_TRAINED_ON = 0.01
+"""The share of rows that were trained on above which a notice says so."""
 
 
 def _evaluate_table(

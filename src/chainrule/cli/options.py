@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 MAX_WIDTH = 1 << 20
+"""The largest width of a layer or a vector, and the longest context."""
 MAX_SIDE = 1 << 14
+"""The most pixels along a side of an image."""
 
 ROW_MODELS = ("realmlp", "mlp", "cnn")
 MODELS = (*ROW_MODELS, "gpt", "word2vec")
@@ -26,6 +28,7 @@ LEARNING_RATES = {
     "lion": 0.0001,
 }
 SMALL_BATCH, LARGE_BATCH, MANY_ROWS = 32, 64, 10_000
+"""The default batch sizes of mlp and cnn; the larger one holds from so many rows on."""
 
 ACTIVATIONS = {
     "relu": "ReLU",

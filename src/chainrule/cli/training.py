@@ -21,6 +21,7 @@ from chainrule.ops.random import manual_seed
 from chainrule.train import EarlyStopping, Trainer
 
 HELD_OUT = 0.2
+"""The share of rows to validate on, by default."""
 
 
 def train_on_rows(name: str, folder: str | None, given: dict[str, Any]) -> bool:

@@ -27,6 +27,7 @@ _AFFINE = (
 
 
 _MOST_OPEN = 24
+"""The most nodes of a layer of the user's own whose operations are shown."""
 
 
 class FoundLayer(NamedTuple):

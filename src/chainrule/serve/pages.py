@@ -16,6 +16,7 @@ _STYLE = (_FILES / "page.css").read_text(encoding="utf-8")
 _SCRIPT = (_FILES / "page.js").read_text(encoding="utf-8")
 
 _MOST_NUMBERS = 1000
+"""A row of more numbers is not shown as an example."""
 
 _WRITTEN = {"date": "2024-05-01", "time": "18:30", "duration": "26:30:00"}
 """How values of these kinds may be written."""

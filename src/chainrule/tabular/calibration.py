@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from chainrule.train.metrics.outputs import softmax
 
 _COLDEST, _HOTTEST = 0.02, 50.0
+"""The range of temperatures."""
 _MOST_STEPS = 60
 _CLOSE = 1e-6
+"""The relative change of 1 / T at which the search ends."""
 _BLOCK = 1 << 18
 """Scores that are looked at together: they stay in the cache."""
 

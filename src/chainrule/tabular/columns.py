@@ -27,6 +27,7 @@ from chainrule.tabular.kinds import (
 from chainrule.tabular.reading import Table, array_of_numbers, read
 
 _MOST_NAMED = 8
+"""Columns that an error message names."""
 
 
 class _Numbers(NamedTuple):

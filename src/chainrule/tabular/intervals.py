@@ -24,6 +24,7 @@ _NINE_OF_TEN = 0.9, 1.6448536
 """A share of a Gaussian, and the standard deviations on each side of its mean that hold it."""
 
 _LEAST_FACTOR, _MOST_FACTOR = 0.02, 50.0
+"""The range of `deviation_factor`."""
 
 
 def scores(target: Numbers, outputs: NDArray[Any], encoded: NDArray[Any]) -> NDArray[np.float64]:

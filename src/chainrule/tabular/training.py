@@ -28,6 +28,7 @@ _INITIALISED_ON = 4096
 """Rows on which starting values are computed; more change them little."""
 
 _VALIDATED_AT_ONCE = 1024
+"""Rows in a batch of the validation."""
 
 
 class Rows(NamedTuple):

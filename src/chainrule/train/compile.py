@@ -39,6 +39,7 @@ from chainrule.trees import with_values
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _MANY_CAPTURES = 64
+"""The number of captures at which a warning says that they are slow."""
 _SAME_SIGNATURE = 8
 """The most graphs that are kept for arguments of one signature: for other modes, say."""
 

@@ -34,6 +34,7 @@ _KINDS: dict[str | None, type[Average]] = {
 """By what the outputs of a model are: how those of several are averaged."""
 
 _TINY = 1e-300
+"""The least probability of which a logarithm is taken."""
 
 
 class Ensemble:

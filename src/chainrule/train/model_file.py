@@ -26,7 +26,7 @@ M = TypeVar("M", bound=Module)
 
 _KEY = "chainrule"
 _CHECKSUM = "crc32"
-_SPARE_ELEMENTS = 1 << 20
+_SPARE_ELEMENTS = 1 << 20  # that a description may count beyond those of its tensors
 _MODEL = "model"  # the prefix of the names of the model's tensors
 _VALUES = "values"  # of those of a dict
 WORD_VECTORS = "word_vectors"

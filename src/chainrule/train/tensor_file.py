@@ -35,6 +35,7 @@ _ELSEWHERE = re.compile("BF16|C64|F4|F6_.+|F8_.+")
 """The format's dtypes that NumPy does not have."""
 
 _MOST_AXES = 64
+"""The most axes of NumPy's arrays."""
 _REMEDY = "It is truncated, damaged or of another kind"
 
 

@@ -13,6 +13,7 @@ from chainrule.inspect.pictures.numbers import Numbers, number_text, numbers_of
 from chainrule.markup import shape_text
 
 _LONGEST_ATTRIBUTES = 22
+"""Characters; attributes that take more are left out."""
 
 
 class GraphNode(NamedTuple):

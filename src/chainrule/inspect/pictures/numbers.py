@@ -11,6 +11,7 @@ from chainrule.graph.tensor import Array
 from chainrule.inspect.arrays import from_json, summary
 
 _MOST_ROWS, _MOST_COLUMNS, _MOST = 6, 5, 20
+"""Of an array that a picture shows whole: rows, columns and elements."""
 
 
 class Numbers(NamedTuple):
