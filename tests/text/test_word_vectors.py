@@ -52,6 +52,7 @@ def test_a_file_without_a_head(tmp_path):
     [
         (b"the 0.1 0.2\n", "no_header=True"),
         (b"1 2\na\t1\t2\n", r"has 0 numbers after spaces, not 2\."),
+        (b"1 2\na 1 1e39\n", r"the word 'a' has a number beyond float32\."),
         (b"2 2\na 1 2\n", r"1 lines for 2 words\."),
     ],
 )

@@ -350,7 +350,11 @@ def _read_text(content: bytes, count: int, width: int) -> tuple[list[str], Array
                 f"the word {word!r:.80} has {len(numbers)} numbers after spaces, not {width}"
             )
         words.append(word)
-        vectors[row] = np.array(numbers, np.float32)
+        try:
+            with np.errstate(over="raise"):
+                vectors[row] = np.array(numbers, np.float32)
+        except FloatingPointError:
+            raise ValueError(f"the word {word!r:.80} has a number beyond float32") from None
     return words, vectors
 
 
