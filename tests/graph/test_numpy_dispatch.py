@@ -146,40 +146,6 @@ def test_functions_of_scipy(w):
         special.gamma(w)
 
 
-@pytest.mark.parametrize("kind", ["mean", "sum", "max", "min", "prod"])
-def test_functions_of_einops(kind):
-    einops = pytest.importorskip("einops")
-    from einops import array_api
-
-    x = cr.tensor(np.random.default_rng(0).normal(size=(2, 3, 4, 4)), requires_grad=True)
-    split, merged = "b c (h p) (w q)", "b (h w) (p q c)"
-
-    def patches(x):
-        cut = array_api.rearrange(x, f"{split} -> {merged}", p=2, q=2)
-        whole, shapes = array_api.pack([cut, cut[:, 0]], "b * c")
-        first, second = array_api.unpack(whole, shapes, "b * c")
-        return array_api.rearrange(first, f"{merged} -> {split}", h=2, p=2, q=2), second
-
-    y, second = cr.compile(patches)(x)
-    np.testing.assert_array_equal(y, x)
-    np.testing.assert_array_equal(
-        second, einops.rearrange(x.numpy(), f"{split} -> {merged}", p=2, q=2)[:, 0]
-    )
-    reduced = array_api.reduce(x, "b c h w -> c", kind)
-    np.testing.assert_allclose(reduced, einops.reduce(x.numpy(), "b c h w -> c", kind))
-    (gradient,) = cr.grad(reduced.sum(), [x])
-    (expected,) = cr.grad(getattr(cr, kind)(x, axis=(0, 2, 3)).sum(), [x])
-    np.testing.assert_allclose(gradient, expected)
-    (repeated,) = cr.grad(array_api.repeat(x, "b c h w -> b c h w k", k=3).sum(), [x])
-    np.testing.assert_array_equal(repeated, np.full(x.shape, 3.0))
-
-
-def test_no_version_of_the_array_api_is_promised(w):
-    assert w.__array_namespace__().permute_dims is cr.permute_dims
-    with pytest.raises(ValueError, match="no version of it in full: leave api_version out"):
-        w.__array_namespace__(api_version="2024.12")
-
-
 def test_columns_of_pandas(w):
     pandas = pytest.importorskip("pandas")
     for y in (pandas.Series(A) * w, w * pandas.Series(A)):

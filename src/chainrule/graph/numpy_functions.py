@@ -121,15 +121,6 @@ class NumPyFunctions:
             found = None
         return _call(called, found, positional, named)
 
-    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        """The functions of chainrule, for libraries that call them by the array API's names."""
-        if api_version is not None:
-            raise ValueError(
-                f"__array_namespace__: api_version {api_version!r}; chainrule has names of the "
-                "array API standard, but no version of it in full: leave api_version out"
-            )
-        return namespace
-
     def __dlpack__(self, *, copy: bool | None = None, **wanted: Any) -> Any:
         """A copy of the value, which its taker may write into, for `from_dlpack` of a library."""
         if copy is False:
