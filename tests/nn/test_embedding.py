@@ -319,3 +319,23 @@ def test_so_does_one_that_computes_the_indices(wrong, momentum, backend):
     with pytest.raises(IndexError, match="out of range"):
         step(np.array([1, wrong + 1]))
     np.testing.assert_array_equal(table.numpy(), [[-1, -1], [1, 1], [1, 1], [-1, -1]])
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_so_does_one_that_needs_the_gradients_gradient_alone(wrong, backend):
+    table, weight = cr.Parameter(np.ones((4, 2))), cr.Parameter(np.ones((2, 2)))
+    optimizer = optim.SGD([weight], lr=1.0)
+
+    @cr.compile(backend=backend)
+    def step(indices):
+        optimizer.zero_grad()
+        loss = (nn.functional.embedding(indices - 1, table) * weight).sum()
+        (cr.grad(loss, table) * np.arange(8.0).reshape(4, 2)).sum().backward()
+        optimizer.step()
+
+    step(np.array([1, 4]))
+    np.testing.assert_array_equal(weight.numpy(), [[1, 0], [-5, -6]])
+    with pytest.raises(IndexError, match="out of range"):
+        step(np.array([1, wrong + 1]))
+    np.testing.assert_array_equal(weight.numpy(), [[1, 0], [-5, -6]])

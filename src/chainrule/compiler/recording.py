@@ -267,17 +267,21 @@ def _recording(recorder: _FunctionRecorder, returned: Any) -> Recording:
 
 
 def _looked_up(roots: list[Tensor]) -> list[Tensor]:
-    """The look-ups of which only the gradient is needed. That takes -1 for the last row; they
-    refuse it."""
+    """The look-ups of which only gradients are needed, of any order.
+
+    A gradient takes -1 for the last row; the look-up refuses it.
+    """
     needed = with_ancestors(roots)
     found = set()
     for node in needed:
         origin = node.origin
-        if node.operation is None or node.operation.limits or origin is None:
+        if node.operation is None or node.operation.limits:
             continue
-        limits = origin.operation.limits if origin.operation is not None else ()
-        if not {origin.inputs[i] for i in limits}.isdisjoint(node.inputs):
-            found.add(origin)
+        while origin is not None and origin.operation is not None:
+            limits = origin.operation.limits
+            if not {origin.inputs[i] for i in limits}.isdisjoint(node.inputs):
+                found.add(origin)
+            origin = origin.origin
     return sorted(found - needed, key=attrgetter("serial"))
 
 
