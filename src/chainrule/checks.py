@@ -167,9 +167,14 @@ def several(name: str, value: Any, of: str) -> Sequence[Any]:
     """
     if isinstance(value, (list, tuple)):
         return value
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return list(value)
-    raise TypeError(f"{name} is a list of {of}, got {described(value)}")
+    try:
+        has_none = isinstance(value, (str, bytes)) or getattr(value, "ndim", None) == 0
+        members = None if has_none else iter(value)
+    except TypeError:
+        members = None
+    if members is None:
+        raise TypeError(f"{name} is a list of {of}, got {described(value)}")
+    return list(members)
 
 
 def path(name: str, value: Any) -> str | os.PathLike[str]:
@@ -193,6 +198,8 @@ def as_float(name: str, value: Any) -> float:
             return float(value)
     except (TypeError, ValueError):
         pass
+    except OverflowError:
+        raise ValueError(f"{name} is a number of float64, got {value!r:.80}") from None
     raise TypeError(f"{name} is a number, got {described(value)}")
 
 

@@ -93,7 +93,7 @@ def test_lists_as_indices(two):
     assert cr.grad(y.sum(), x).tolist() == [1.0, 0.0, 2.0]
 
 
-@pytest.mark.parametrize("given", [None, 3, "ab", np.sum])
+@pytest.mark.parametrize("given", [None, 3, "ab", np.sum, np.array(1.0)])
 @pytest.mark.parametrize(
     "name", ["column_stack", "concatenate", "dstack", "hstack", "multi_dot", "stack", "vstack"]
 )

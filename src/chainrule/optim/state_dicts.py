@@ -31,7 +31,8 @@ def check_keys(state_dict: Iterable[str], own: Iterable[str], owner: str) -> Non
     """Raise ValueError unless a state has exactly the entries of its owner's own."""
     if set(state_dict) != set(own):
         raise ValueError(
-            f"the state holds {', '.join(state_dict) or 'nothing'}; {owner} has {', '.join(own)}"
+            f"the state holds {', '.join(map(str, state_dict)) or 'nothing'}; {owner} has "
+            f"{', '.join(own)}"
         )
 
 
