@@ -60,7 +60,7 @@ def test_bad_arguments_are_refused(changed, message):
         compare({"z1": [0.0, 0.0]}, **(a_step() | changed))
 
 
-@pytest.mark.parametrize("name", ["dW1", "delta1", "dW2"])
+@pytest.mark.parametrize("name", ["dW1", "delta1", "dW2", "db1", "db2"])
 def test_zeros_that_wait_for_their_numbers_are_no_slip_of_another_kind(name):
     random = np.random.default_rng(0)
     cr.manual_seed(0)  # for some seeds all hidden neurons are dead
@@ -68,6 +68,9 @@ def test_zeros_that_wait_for_their_numbers_are_no_slip_of_another_kind(name):
         nn.Linear(2, 3, dtype="float64"), nn.ReLU(), nn.Linear(3, 1, dtype="float64")
     )
     x, y = random.normal(size=(2, 2)), -np.ones((2, 1))
-    shape = {"dW1": (3, 2), "delta1": (2, 3), "dW2": (1, 3)}[name]
+    for layer in (model[0], model[2]):  # as where biases begin
+        layer.bias.assign(np.zeros(layer.bias.shape))
+    shape = {"dW1": (3, 2), "delta1": (2, 3), "dW2": (1, 3), "db1": (3,), "db2": (1,)}[name]
     result = compare({name: np.zeros(shape)}, model, x, y, nn.MSELoss())
-    assert result.slip == "it is 0 everywhere"
+    zeros = "as if there were no bias" if name.startswith("db") else "everywhere"
+    assert result.slip.replace(",", "") == f"it is 0 {zeros}"

@@ -51,9 +51,11 @@ def slips(net: Network, s: Numbers, quantity: Quantity) -> Iterator[Slip]:
     """What each usual slip makes of a quantity, from the quantities before it."""
     i = quantity.layer
     names = {"i": i, "next": i + 1, "last": i - 1}
-    is_gradient = quantity.kind in ("delta", "dW")
+    is_gradient = quantity.kind in ("delta", "dW", "db")
     if is_gradient:
-        yield Slip("it is 0 everywhere", np.zeros_like(s[quantity]))
+        of_bias = quantity.kind == "db"
+        sentence = "it is 0, as if there were no bias" if of_bias else "it is 0 everywhere"
+        yield Slip(sentence, np.zeros_like(s[quantity]))
     for sentence, value in KINDS[quantity.kind](net, s, i):
         if value is not None and np.all(np.isfinite(value)) and (np.any(value) or not is_gradient):
             yield Slip(sentence.format(**names), value)
@@ -356,7 +358,6 @@ def _db(net: Network, s: Numbers, i: int) -> Found:
         yield "dL/da{i} is taken for delta{i}: the factor g'(z{i}) is missing", by_a.sum(0)
     if g is not None:
         yield "g'(z{i}) is applied twice", g.pull(s[Quantity("z", i)], delta).sum(0)
-    yield "it is 0, as if there were no bias", np.zeros(delta.shape[1])
 
 
 def _update(kind: str) -> Callable[[Network, Numbers, int], Found]:
