@@ -86,6 +86,37 @@ def test_each_layer_has_its_own_letters():
     assert letters["2.weight"] == "gamma2" and letters["2.bias"] == "beta2"
 
 
+def test_a_layer_that_is_called_again_keeps_its_letters():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.norm, self.other = nn.Linear(3, 3), nn.LayerNorm(3), nn.RMSNorm(3)
+            self.last = nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.last(self.other(self.norm(self.norm(self.first(x)))))
+
+    trace = cr.explain(Twice(), X.astype("f"), np.ones((4, 1), "f"), nn.MSELoss()).trace()
+    letters = {p["path"]: p["letter"] for layer in trace["layers"] for p in layer["parameters"]}
+    assert letters["norm.weight"] == "gamma1" and letters["other.weight"] == "gamma2"
+
+
+def test_running_statistics_are_not_those_of_the_batch():
+    class Frozen(nn.BatchNorm1d):
+        def train(self, mode=True):
+            return super().train(False)
+
+    frozen = Frozen(3, dtype="float64").eval()
+    _, found = explained(frozen)
+    assert "γ1" not in str(found) and "mean(z1)" not in str(found)
+    kept = nn.BatchNorm1d(3, dtype="float64")
+    model = nn.Sequential(nn.Linear(3, 3, dtype="float64"), kept, nn.Linear(3, 1, dtype="float64"))
+    model.train = lambda mode=True: model
+    kept.eval()
+    found = cr.explain(model, X, np.ones((4, 1)), nn.MSELoss())
+    assert "BatchNorm1d(z1)" in str(found) and "γ1" not in str(found)
+
+
 def test_a_class_of_that_name_is_not_taken_for_the_layer():
     class LayerNorm(nn.LayerNorm):
         def forward(self, input):

@@ -125,11 +125,11 @@ class Formulas:
         for layer in found:
             k, kind = layer.number, layer.kind.lower()
             if layer.normalisation is not None:
-                normalising += 1
-                for name, letter in (("weight", "gamma"), ("bias", "beta")):
-                    if name in layer.states:
-                        of_layer = letters.at(letter, normalising)
-                        self._letters.setdefault(layer.states[name], of_layer)
+                affine = {"gamma": layer.states.get("weight"), "beta": layer.states.get("bias")}
+                new = {c: s for c, s in affine.items() if s is not None and s not in self._letters}
+                normalising += bool(new)  # a layer that is called again has its letters
+                for letter, state in new.items():
+                    self._letters[state] = letters.at(letter, normalising)
             if k is None:
                 if layer.output not in self.names:
                     kinds[kind] = kinds.get(kind, 0) + 1
