@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.models import ARCHITECTURES, DECAY, Architecture
-from benchmarks.networks import cross_entropy
+from benchmarks.networks import MOMENTUM, cross_entropy
 from benchmarks.report import duration, new_table
 from benchmarks.runner import SETTLE_SECONDS, environment, limit_cpus
 from benchmarks.worker import time_of
@@ -36,7 +36,7 @@ def optimizer_of(optim: Any, model: Any, architecture: Architecture, **options: 
     """The optimiser, by a library's `optim`."""
     parameters, lr = model.parameters(), architecture.lr
     if architecture.optimizer == "sgd":
-        return optim.SGD(parameters, lr=lr, momentum=0.9, **options)
+        return optim.SGD(parameters, lr=lr, momentum=MOMENTUM, **options)
     if architecture.optimizer == "adam":
         return optim.Adam(parameters, lr=lr, **options)
     return optim.AdamW(parameters, lr=lr, weight_decay=DECAY, **options)

@@ -18,7 +18,7 @@ Parameters = Sequence[tuple[Array, Array]]
 """(weight, bias) of each layer, weight of shape (outputs, inputs)."""
 
 MOMENTUM = 0.9
-"""Of SGD."""
+"""The momentum of SGD."""
 DROPOUT = 0.2
 """The probability with which dropout sets a unit to 0."""
 EPSILON = 1e-5

@@ -72,7 +72,8 @@ CHAINRULE_INLINE void store_elements(Vector<T> v, T* to, std::int64_t elements) 
 template <typename T>
 CHAINRULE_INLINE Vector<T> sum_of_exp(T* out, const T* x, std::int64_t columns, Vector<T> shift) {
   using V = Vector<T>;
-  // Vectors that are added one by one, before their sum is; and the number of such sums likewise.
+  // Up to `block` vectors are added one by one, then as many of their sums: rounding errors stay
+  // small.
   constexpr int block = 64;
   V total = broadcast(T(0)), part = total, sum = total;
   int count = 0;

@@ -17,7 +17,7 @@ namespace chainrule {
 template <typename T>
 class WinogradBlocks : public LineBlocks {
  public:
-  // Of a tile of each channel, and of its product with a filter.
+  // The numbers that a tile of one channel becomes, as does its product with a filter.
   static constexpr std::int64_t numbers = winograd::tile_numbers;
 
   WinogradBlocks(const Window& window, const Frame& frame, const Kernels<T>& kernels);

@@ -236,6 +236,9 @@ def test_what_keeps_a_column_from_being_numbers_is_said(odd, count, said, repeat
     values = [str(number) for number in range(60)] * repeats + [odd] * count
     reason = Columns.fit({"c": values, "filler": range(len(values))}).describe()[0]["decision"]
     assert reason.endswith(said)
+    percents = [f"{number}%" for number in range(60)] * repeats + ["bad"]
+    reason = Columns.fit({"c": percents[::-1], "filler": range(len(percents))}).describe()
+    assert reason[0]["decision"].endswith("; numbers but for some rows, as 'bad'")
     codes = [f"{'ABC'[number % 3]}{number}" for number in range(60)] * repeats + ["7"]
     reason = Columns.fit({"c": codes, "filler": range(len(codes))}).describe()[0]["decision"]
     assert "number" not in reason

@@ -56,7 +56,7 @@ def read_folder(
     if has_parts(name):
         classes = classes_in(root / "train")
         unknown = [found for found in classes_in(root / "test") if found not in classes]
-        if unknown:
+        if unknown and len(classes) > 1:  # of one class alone, what is wrong with `train` is said
             raise ValueError(
                 f"{root / 'test' / unknown[0]} is no class of the training: {root / 'train'} holds "
                 f"{classes_text(classes)}. Rename it, or remove it."

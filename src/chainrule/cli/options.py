@@ -28,7 +28,7 @@ LEARNING_RATES = {
     "lion": 0.0001,
 }
 SMALL_BATCH, LARGE_BATCH, MANY_ROWS = 32, 64, 10_000
-"""The default batch sizes of mlp and cnn; the larger one holds from so many rows on."""
+"""The default batch sizes of mlp and cnn; the number of rows from which the larger is used."""
 
 ACTIVATIONS = {
     "relu": "ReLU",

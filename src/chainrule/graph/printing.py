@@ -20,7 +20,7 @@ def formatted(array: Array, digits: int = DIGITS) -> list[str]:
     """The numbers of an array, in order, as texts of one form.
 
     The largest has `digits` significant digits, or one more where there are smaller ones; zeros at
-    the end of all are left out.
+    the end of all are left out. Numbers far from 1, or from one another, have exponents.
 
     Example:
         >>> import numpy as np

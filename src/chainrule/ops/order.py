@@ -160,8 +160,8 @@ def topk(x: TensorLike, k: int, axis: int = -1, largest: bool = True, sorted: bo
     """The `k` largest elements along an axis, the largest first, and their indices.
 
     Of equal ones the first stand first. NaN count as the largest. Each element's gradient goes back
-    to where it came from. Natively one largest is found as by `argmax`; more, and the smallest, are
-    refused, unless the Tensor is a constant.
+    to where it came from. Natively one largest is found as by `argmax`; any other `k`, and the
+    smallest, are refused, unless the Tensor is a constant.
 
     Args:
         x: of any shape but ().

@@ -23,9 +23,9 @@ from chainrule.serve import pages
 from chainrule.serve.questions import Rows, Served
 
 MOST_BYTES = 16 << 20
-"""Of the body of a request, by default."""
+"""The most bytes of a request's body, by default."""
 _FAR_TOO_LONG = 8
-"""A body of more than so many times the most bytes is not read to its end."""
+"""The multiple of the most bytes from which a body is not read to its end."""
 _BYTES_AT_ONCE, _ROWS_AT_ONCE = 1 << 16, 4096
 """More are read, and answered, in a thread of their own."""
 

@@ -143,6 +143,8 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
 def _schema(field: Field) -> dict[str, Any]:
     if field.kind == "number":
         return {"type": ["number", "null"]}
+    if field.kind in _WRITTEN:
+        return {"type": ["string", "number", "null"], "examples": [_WRITTEN[field.kind]]}
     kind: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
     return kind | ({"examples": list(field.values[:20])} if field.values else {})
 

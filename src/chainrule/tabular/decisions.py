@@ -34,7 +34,7 @@ _FEW_ROWS = 20
 """With fewer rows all values of a text may differ by chance."""
 
 _LOOKED_AT = 100
-"""So many rows tell whether texts are numbers, but for their form or for some rows."""
+"""The number of texts that tell whether a column is one of numbers written otherwise."""
 
 _DISTINCT = 0.9
 """Text of which this share differs says nothing of other rows."""
@@ -179,8 +179,11 @@ def _of_numbers(values: list[str | None]) -> str:
     remedies = [texts.remedy(text) for text in others[:_LOOKED_AT]]
     if remedies and all(remedies):
         return f"; {remedies[0]}"
-    if not 0 < 2 * len(others) < len(given):
+    if not others:
         return ""
+    if 2 * len(others) >= len(given):  # numbers in another form, and texts among them
+        text = others[remedies.index(None)]
+        return f"; numbers but for some rows, as {text!r:.40}"
     rows = f"{len(others)} row{'s' * (len(others) > 1)}"
     return f"; numbers but for {rows}, as {others[0]!r:.40}"
 
