@@ -403,6 +403,9 @@ def changed(change):
         (lambda t: t["nodes"][1].update(gradient=scalar(1.0)), "node 1: gradient has the shape"),
         (lambda t: t["nodes"][1].update(attributes={"a": [float("nan")]}), "NaN without quotes"),
         (lambda t: t["layers"][0].update(more=float("inf")), "a number too large for float64"),
+        (lambda t: t.update(loss=10**400), "a number too large for float64"),
+        (lambda t: t["layers"][0].update(input=None), "layer 0 has sizes, but no input"),
+        (lambda t: t["layers"].reverse(), "layer 0 has sizes, but no input, or another's pre-"),
         *(
             (with_contributions({"derivative": found}), "'derivative' of a contribution is")
             for found in ("much", [1.0], {}, True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 from chainrule.inspect.arrays import from_json
@@ -97,7 +97,7 @@ def checked(trace: Any) -> dict[str, Any]:
     _check_gradients(trace)
     _check_ids(trace["outputs"], count, "outputs")
     for place, layer in enumerate(trace["layers"]):
-        _check_layer(layer, trace["nodes"], f"layer {place}")
+        _check_layer(layer, place, trace["nodes"])
     return trace
 
 
@@ -115,8 +115,8 @@ def _check_gradients(trace: dict[str, Any]) -> None:
             raise ValueError(f"node {node['id']}: a consumer that contributes has no gradient")
 
 
-def _check_layer(layer: Any, nodes: list[Any], where: str) -> None:
-    count = len(nodes)
+def _check_layer(layer: Any, number: int, nodes: list[Any]) -> None:
+    count, where = len(nodes), f"layer {number}"
     _check_keys(layer, _LAYER, where)
     ids = [layer["preactivation"], layer["output"]]
     _check_ids(ids if layer["input"] is None else [*ids, layer["input"]], count, where)
@@ -141,6 +141,8 @@ def _check_layer(layer: Any, nodes: list[Any], where: str) -> None:
         weight = next((p for p in layer["parameters"] if p["path"].endswith("weight")), None)
         if weight is None or weight["old"]["shape"] != layer["sizes"][::-1] or len(z) != 2:
             raise ValueError(f"{where}: its sizes are not those of its weight")
+        if layer["input"] is None or nodes[layer["preactivation"]]["layer"] != number:
+            raise ValueError(f"{where} has sizes, but no input, or another's pre-activation")
 
 
 def _check_update(update: Any, where: str) -> None:
@@ -175,14 +177,14 @@ def _check_number(found: Any, where: str) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is JSON: without NaN, which JSON does not have."""
+    """Whether a value is JSON of numbers that float64 has: without NaN, which JSON has not."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(held) for key, held in value.items())
     if isinstance(value, list):
         return all(map(_is_plain, value))
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, (int, str))
+    if isinstance(value, (int, float)):
+        return -sys.float_info.max <= value <= sys.float_info.max
+    return value is None or isinstance(value, str)
 
 
 def _check_array(held: Any, where: str, expected: list[int] | None = None) -> None:
