@@ -21,7 +21,7 @@ from chainrule.cli.saved_text import text_of
 from chainrule.data import datasets, read_columns, read_npz, read_text
 from chainrule.data.frames import read_frame
 from chainrule.inspect import Explanation
-from chainrule.text import WordVectors
+from chainrule.text import WordVectors, read_tokenizer
 from chainrule.train import model_file, tensor_file
 
 SECONDS = 0.2
@@ -264,6 +264,35 @@ def test_odd_headers(tmp_path, name):
         path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
         attempt(read, path)
         cases += 1
+
+
+def npz_of_long_names(path):
+    np.savez(path, **{letter * 9000: X for letter in "abc"})
+
+
+def idx_of_many_axes(path):
+    path.write_bytes(bytes([0, 0, 8, 255]) + b"\xff" * 2000)
+
+
+def metadata_of_long_names(path):
+    cr.save(model(), path, metadata=dict.fromkeys(letter * 9000 for letter in "abc"))
+
+
+@pytest.mark.parametrize(
+    ("write", "read"),
+    [
+        (npz_of_long_names, read_npz),
+        (idx_of_many_axes, datasets.read_idx),
+        (metadata_of_long_names, read_tokenizer),
+    ],
+)
+def test_messages_stay_short(tmp_path, write, read):
+    path = tmp_path / "file.npz"
+    write(path)
+    with pytest.raises(cr.FileError) as raised:
+        read(path)
+    message = str(raised.value)
+    assert str(path) in message and len(message) - len(str(path)) < 700
 
 
 @pytest.mark.parametrize("metadata", [5, [], "text", None, True])

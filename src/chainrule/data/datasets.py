@@ -317,7 +317,7 @@ def _read_array(
     shape = tuple(int(length) for length in np.frombuffer(sizes, ">u4"))
     count = math.prod(shape)
     expected = count * dtype.itemsize
-    wanted = f"expected {expected} bytes of values for shape {shape} {dtype.name}"
+    wanted = f"expected {expected!s:.80} bytes of values for shape {shape!s:.80} {dtype.name}"
     if size is None:
         check_expansion(expected, compressed, free=FREE_ARRAY)
     elif size - start != expected:

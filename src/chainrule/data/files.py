@@ -151,7 +151,7 @@ def read_npz(path: str | os.PathLike[str]) -> NpzArrays:
         if name not in found:
             raise FileError(
                 f"{path} cannot be read as npz: it has no array {name!r}, only "
-                f"{', '.join(names_of(path))}. Write it with np.savez(path, x=..., y=...)."
+                f"{', '.join(names_of(path)):.400}. Write it with np.savez(path, x=..., y=...)."
             )
     if ("x_test" in found) != ("y_test" in found):
         raise FileError(f"{path} has only one of x_test and y_test. Write both or neither.")

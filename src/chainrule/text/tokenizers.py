@@ -388,7 +388,7 @@ def read_tokenizer(path: str | os.PathLike[str], name: str = "tokenizer") -> Tok
     if name not in metadata:
         known = ", ".join(metadata) or "nothing"
         raise FileError(
-            f"{path}: its metadata hold no {name!r}, but {known}. Save a tokenizer by "
+            f"{path}: its metadata hold no {name!r}, but {known:.400}. Save a tokenizer by "
             f"metadata={{{name!r}: tokenizer.to_dict()}}."
         )
     try:
