@@ -99,8 +99,9 @@ def test_lists_as_indices(two):
 )
 def test_what_is_no_list_is_refused(name, given):
     function = getattr(cr, name, None) or getattr(cr.linalg, name)
-    with pytest.raises(TypeError, match=f"^{name}: tensors is a list of .*, got {given!r}"):
+    with pytest.raises(TypeError, match=f"^{name}: tensors is a list of .*, got ") as raised:
         function(given)
+    assert str(raised.value).endswith(repr(given))
 
 
 def test_what_holds_no_variables_has_no_gradients():
