@@ -10,7 +10,7 @@ import pytest
 from training_cases import assert_same_bits, classification, everything, network, trainer_of
 
 import chainrule as cr
-from chainrule import tabular
+from chainrule import nn, tabular
 from chainrule.data import datasets, read_npz, read_table, read_text
 from chainrule.text import WordVectors
 
@@ -186,3 +186,7 @@ def test_escape_codes_do_not_reach_the_terminal(tmp_path):
         with pytest.raises(cr.FileError) as caught:
             read(tmp_path / name)
         assert str(caught.value).isprintable() and "\\x1b[31m" in str(caught.value)
+    cr.save({codes: np.zeros(3)}, tmp_path / "state")
+    with pytest.raises(RuntimeError) as caught:
+        nn.Linear(1, 1).load_state_dict(cr.load(tmp_path / "state"))
+    assert "\x1b" not in str(caught.value) and "\\x1b[31m" in str(caught.value)

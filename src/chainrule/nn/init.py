@@ -99,8 +99,7 @@ def _check_kind(tensor: Any) -> None:
 
 
 def _assign(tensor: Tensor, value: TensorLike) -> None:
-    """Let `tensor` hold other values, if it is one that can."""
-    _check_kind(tensor)
+    """Let `tensor`, which `_check_kind` let pass, hold other values."""
     tensor.assign(value)  # type: ignore[attr-defined]
 
 

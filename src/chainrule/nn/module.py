@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from chainrule import checks
 from chainrule.dtypes import to_array
-from chainrule.errors import DTypeError, ShapeError, SymbolicError, warn
+from chainrule.errors import DTypeError, ShapeError, SymbolicError, printable, warn
 from chainrule.graph.context import MISSING, local
 from chainrule.graph.guards import guard_of
 from chainrule.graph.parameter_lists import forget_gradients
@@ -433,7 +433,7 @@ def _check_tuple(module: Module, given: tuple[Any, ...]) -> None:
 
 
 def _quoted(names: list[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+    return ", ".join(f'"{printable(str(name))}"' for name in names)
 
 
 def _as_array(name: str, value: Any, state: State) -> Array:

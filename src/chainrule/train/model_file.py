@@ -243,7 +243,10 @@ def build_model(
     columns = column_names(path, description)
     if model is not None:
         _check_ties(path, description, weights, model)
-        model.load_state_dict(weights)
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise RuntimeError(f"{path} does not fit the model. {error}") from None
         model._column_names = columns
         warn_of_hooks(description, model)
         return model.eval()
