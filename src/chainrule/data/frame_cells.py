@@ -83,7 +83,7 @@ def with_points(column: Any) -> Any:
     if not is_text(column):
         return column
     found = {}
-    for value in column.dropna().unique():
+    for value in _distinct(column):
         if not isinstance(value, str):
             return column
         if texts.comma_of(value) in ("decimals", "either") and "." not in value:
@@ -109,7 +109,7 @@ def may_lack_digits(column: Any) -> bool:
 
 def are_digits(column: Any) -> bool:
     """Whether all of a column's texts are whole numbers, written by digits alone."""
-    return all(_DIGITS.fullmatch(value.strip()) for value in column.dropna().unique())
+    return all(_DIGITS.fullmatch(value.strip()) for value in _distinct(column))
 
 
 def as_numbers(column: Any) -> Any:
@@ -119,7 +119,7 @@ def as_numbers(column: Any) -> Any:
     """
     if not is_text(column):
         return column
-    distinct = column.dropna().unique()
+    distinct = _distinct(column)
     if not all(isinstance(value, str) for value in distinct):
         return column
     present = [value for value in distinct if not texts.is_missing(value)]
@@ -134,7 +134,7 @@ def as_numbers(column: Any) -> Any:
 
 def holds_text(column: Any) -> bool:
     """Whether any cell of a column is text."""
-    return is_text(column) and any(isinstance(value, str) for value in column.dropna().unique())
+    return is_text(column) and any(isinstance(value, str) for value in _distinct(column))
 
 
 def by_text(column: Any) -> Any:
@@ -143,6 +143,19 @@ def by_text(column: Any) -> Any:
 
     codes, categories = pd.factorize(column)
     return pd.Series(pd.Categorical.from_codes(codes, categories), column.index)
+
+
+def _distinct(column: Any) -> Any:
+    """The values of a column, each once, without missing ones."""
+    return type(column)(column.unique()).dropna()
+
+
+def may_be_whole(cell: str) -> bool:
+    """Whether a cell may stand in a column of whole numbers, or of True and False, alone."""
+    value = texts.number(cell)
+    if value is not None:
+        return value.is_integer()
+    return not texts.is_text(cell) or cell.strip().lower() in ("true", "false")
 
 
 def as_written(labels: Any, column: Any) -> Any:
@@ -154,7 +167,7 @@ def as_written(labels: Any, column: Any) -> Any:
         labels: the texts, as categories.
         column: what was made of them.
     """
-    values = column.dropna().infer_objects().to_numpy()
+    values = column.dropna().infer_objects()
     kind = values.dtype.kind
     if kind not in "biuf" or (kind == "f" and (values != np.round(values)).any()):
         return None
@@ -178,8 +191,8 @@ def doubt_of(column: Any, has_commas: bool) -> Doubt | None:
     """
     if not is_text(column):
         return None
-    sample = column.dropna()
-    sample = [str(value) for value in sample.iloc[:: 1 + len(sample) // _SAMPLE]]
+    present = np.flatnonzero(column.notna())
+    sample = [str(value) for value in column.iloc[present[:: 1 + len(present) // _SAMPLE]]]
     if sum(_is_stray(text, has_commas) for text in sample) > len(sample) / 2:
         return None
     counts = {str(value): int(n) for value, n in column.value_counts().items()}

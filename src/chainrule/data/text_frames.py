@@ -15,7 +15,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from chainrule.data import cells as texts
 from chainrule.data import frame_cells
 from chainrule.data.frame_cells import Doubt
 from chainrule.data.frame_types import Frame, Wishes
@@ -23,7 +22,7 @@ from chainrule.data.text_tables import INDEX_LEFT_OUT, read_layout, uneven
 from chainrule.errors import FileError
 
 _SAMPLE = 1 << 16
-_PART = 1 << 20
+_PART = 1 << 18
 _LINE_END = re.compile("\r\n?|\n")
 
 
@@ -39,7 +38,7 @@ def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> F
     layout = table.layout
     kept = [] if wishes.text is None else list(wishes.text(layout))
     labels = {_label(table, wishes, skipped) for skipped in {0, int(layout.may_have_index)}}
-    as_text = [n for n in labels if n is not None and n not in kept and not table.has_fractions(n)]
+    as_text = [n for n in labels if n is not None and n not in kept and table.may_be_whole(n)]
     # As objects, which pandas reads as fast as numbers; as str it takes a fifth more.
     frame = table.read(dict.fromkeys(kept, str) | dict.fromkeys(as_text, object))
     categories = {number: frame_cells.by_text(frame[number]) for number in as_text}
@@ -178,18 +177,18 @@ class _TextTable:
         )[0]
         return values.reindex(column.cat.codes).set_axis(column.index)  # NaN for the code -1
 
-    def has_fractions(self, number: int) -> bool:
-        """Whether the first rows of a column show that it holds numbers that are not whole."""
+    def may_be_whole(self, number: int) -> bool:
+        """Whether a column's first rows leave open that it holds whole numbers or truths alone."""
         before = self.layout.records_before + (self.layout.header_lines > 0)
         reader = csv.reader(self._lines, delimiter=self.layout.delimiter, skipinitialspace=True)
         try:
             rows = list(islice(reader, before, None))
         except csv.Error:  # a cell of great length
-            return False
-        cells = [row[number] for row in rows if number < len(row)]
-        cells = [cell.replace(",", ".") for cell in cells] if self.has_commas else cells
-        values = map(texts.number, cells)
-        return any(value is not None and not value.is_integer() for value in values)
+            return True
+        cells = {row[number] for row in rows if number < len(row)}
+        if self.has_commas:
+            cells = {cell.replace(",", ".") for cell in cells}
+        return all(map(frame_cells.may_be_whole, cells))
 
     def has_full_rows(self, rows: int) -> bool:
         """Whether the file has delimiters enough for all cells of its rows.
