@@ -1,9 +1,9 @@
 // By how many threads a plan's steps are shared.
 //
 // To hand work from CPU to CPU, and the cache lines that it reads and writes, takes microseconds:
-// how many depends on the machine, and on what else runs there. So steps that are short may be
-// faster on one thread than on many. Both are tried, and what was faster goes on; now and then both
-// are tried anew. The results are the same, to the bit.
+// how many depends on the machine, and on what else runs there. So steps that are short, or that
+// move more than they compute, may be faster on one thread than on many. Both are tried, and what
+// was faster goes on; now and then both are tried anew. The results are the same, to the bit.
 #pragma once
 
 #include <algorithm>
@@ -25,9 +25,9 @@ class ThreadChoice {
 
   Turn next(std::int32_t most) {
     if (most != most_) *this = ThreadChoice(most);
-    const bool is_tried = turns_ >= 2 * trials || (turns_ >= trials && shared_ > short_step);
     if (most == 1) return {1, unlimited};
-    if (!is_tried) return {turns_ < trials ? most : 1, steps_of_a_trial};
+    if (turns_ < trials) return {most, steps_of_a_trial};
+    if (!is_tried()) return {1, is_short() ? steps_of_a_trial : 1};
     return {alone_ < shared_ ? 1 : most, unlimited};
   }
 
@@ -42,12 +42,22 @@ class ThreadChoice {
   }
 
  private:
+  bool is_short() const { return shared_ <= short_step; }
+  // Whether both have been, or one thread takes too long.
+  bool is_tried() const {
+    if (turns_ > trials && alone_ > clearly * shared_) return true;
+    return turns_ >= 2 * trials || (!is_short() && most_ * shared_ > long_alone);
+  }
+
   // Of each kind. The least time of several counts: others may have waited for a CPU.
   static constexpr std::int64_t trials = 3;
   static constexpr std::int64_t steps_of_a_trial = 4;
   static constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();
-  // Where many threads take longer for a step, one thread is not tried.
   static constexpr double short_step = 200e-6;
+  // Where one thread might take longer for a step that is not short, it is not tried.
+  static constexpr double long_alone = 4e-3;
+  // So many times the time of many threads needs no more trials.
+  static constexpr double clearly = 1.5;
   static constexpr double seconds_until_anew = 2;
   static constexpr double unknown = std::numeric_limits<double>::infinity();
 
