@@ -7,7 +7,6 @@ An optimiser declares its hyper-parameters as attributes of its class. Construct
 from __future__ import annotations
 
 import math
-from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -218,7 +217,9 @@ def declarations_of(cls: type) -> dict[str, Declaration]:
     Raises:
         TypeError: if one object declares two of them.
     """
-    attributes = ChainMap(*[dict(vars(kind)) for kind in cls.__mro__])
+    attributes: dict[str, Any] = {}
+    for kind in reversed(cls.__mro__):
+        attributes.update(vars(kind))
     declared = {name: d for name, d in attributes.items() if isinstance(d, Declaration)}
     for name, declaration in declared.items():
         if declaration.name != name:
