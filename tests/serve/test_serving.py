@@ -377,6 +377,18 @@ def test_a_network_has_an_output_for_each_class(outputs):
     assert serve.ServedArray(predictor, (2,)).classes is None
 
 
+def test_classes_are_labels_that_json_has():
+    predictor = cr.Predictor(nn.Linear(2, 2))
+    for classes in (np.arange(2), np.array([False, True]), [np.float32(1), "b"]):
+        served = serve.ServedArray(predictor, (2,), classes=classes)
+        answer = json.loads(json.dumps(served.answer(np.array([[0.25, 0.75]]))))
+        assert answer["classes"] == list(classes)
+        assert answer["predictions"] == [classes[1]]
+    for classes in (["a", float("-inf")], [np.float32("nan"), 1], [object(), 1]):
+        with pytest.raises(ValueError, match="labels that JSON can hold"):
+            serve.ServedArray(predictor, (2,), classes=classes)
+
+
 @pytest.mark.parametrize("kind", ["foreign", "missing", "plain", "words", "wide", "huge"])
 def test_files_that_are_not_served(kind, tmp_path, network):
     path = tmp_path / "model.safetensors"

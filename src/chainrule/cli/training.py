@@ -171,6 +171,10 @@ def _split(
     x, y = data.x, task.encode(data.y, data.name)
     if not fraction:
         return x, y, None
+    if len(x) < 2:
+        raise ValueError(
+            f"{data.name} has 1 row, of which no share can be held out. Give more rows."
+        )
     stratify = task.classes is not None and int(np.bincount(y).min()) > 1
     train_part, held_out = split(x, y, fraction, seed=seed, stratify=stratify)
     (x, y), (held_x, held_y) = cast("tuple[tuple[Array, Array], ...]", (train_part, held_out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -142,7 +143,8 @@ class ServedArray(Served):
         target: the name of what is predicted.
 
     Raises:
-        ValueError: if the network has other outputs than one for each class.
+        ValueError: if the network has other outputs than one for each class; if JSON can't hold
+            the classes.
     """
 
     def __init__(
@@ -156,7 +158,7 @@ class ServedArray(Served):
         self.predictor = predictor
         self.shape = shape
         self.fields = None if names is None else tuple(Field(name, "number") for name in names)
-        self.classes = None if classes is None else tuple(classes)
+        self.classes = None if classes is None else _labels(classes)
         self.target = target
         found = predictor.predict(np.zeros((1, *shape), np.float32))
         if self.classes is not None and found.shape != (1, len(self.classes)):
@@ -191,6 +193,19 @@ class ServedArray(Served):
         if self.classes is None:
             return outputs
         return softmax(outputs.astype(np.float64))
+
+
+def _labels(classes: Sequence[Any]) -> tuple[Any, ...]:
+    """The labels of classes as JSON has them: NumPy's as those of Python."""
+    labels = tuple(c.item() if isinstance(c, np.generic) else c for c in classes)
+    try:
+        json.dumps(labels, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"classes are labels that JSON can hold, got {classes!r:.80} ({error}). Give texts, "
+            "whole numbers or booleans"
+        ) from None
+    return labels
 
 
 def _by_name(row: dict[str, Any], names: Sequence[str], number: int) -> list[Any]:
