@@ -1,5 +1,7 @@
 """Losses that scikit-learn's networks do not have, and predictions in the units of the targets."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -198,6 +200,37 @@ def test_targets_held_out_that_the_loss_does_not_take():
         y[row] = -1
         with pytest.raises(ValueError, match="targets, which are counts"):
             estimator.fit(X, y)
+
+
+@pytest.mark.parametrize("kind", ["object", "decimals", "text", "bytes"])
+def test_targets_in_other_forms_count_as_their_numbers(kind):
+    y = {
+        "object": NUMBER.astype(object),
+        "decimals": np.array([Decimal(repr(float(v))) for v in NUMBER]),
+        "text": NUMBER.astype(str),
+        "bytes": NUMBER.astype("S32"),
+    }[kind]
+    for parameters, held_out in (({"early_stopping": True}, 0), ({}, 1), ({"scoring": "r2"}, 1)):
+        found = []
+        for targets in (NUMBER, y):
+            given = {"X_val": X[:50], "y_val": targets[:50]} if held_out else {}
+            found.append(regressor(**parameters).fit(X, targets, **given))
+        wanted, estimator = found
+        assert estimator.validation_scores_ == wanted.validation_scores_
+        np.testing.assert_array_equal(estimator.predict(X), wanted.predict(X))
+
+
+@pytest.mark.parametrize("unit", ["datetime64[s]", "timedelta64[s]"])
+def test_targets_that_are_dates_or_durations_are_no_numbers(unit):
+    days = (86400 * np.arange(len(X))).astype(unit)
+    for solver in ("adam", "lbfgs"):
+        with pytest.raises(TypeError, match=r"y holds d.*a regression predicts numbers: "):
+            regressor(solver=solver).fit(X, days)
+    with pytest.raises(TypeError, match=r"y holds d.*a regression predicts numbers: "):
+        regressor().fit(X, NUMBER, X_val=X, y_val=days)
+    quantiles = regressor(loss=nn.PinballLoss([0.1, 0.9])).fit(X, NUMBER)
+    with pytest.raises(TypeError, match=r"y holds d.*a regression predicts numbers: "):
+        quantiles.score(X, days)
 
 
 def test_predictions_are_by_the_loss_of_the_last_fit():

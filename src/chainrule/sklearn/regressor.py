@@ -254,7 +254,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         link = regression_link(self.loss)
         if link != "identity" and self.output_activation is not None:
             raise ValueError(f"loss={self.loss!r} has {link} as output_activation: leave out yours")
-        X, y = self._checked(X, y, reset=reset, y_numeric=True)
+        X, y = self._checked(X, y, reset=reset)
         if quantiles_of(self.loss) > 1 and y.ndim > 1:
             raise ValueError("a loss of several quantiles is of one target, and y has several")
         if link == "softmax" and y.ndim == 1:
@@ -263,6 +263,10 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
                 "MLPClassifier, or give a column of probabilities for each class"
             )
         return X, y
+
+    def _checked(self, X: Any, y: Any, **options: Any) -> tuple[Any, Array]:
+        X, y = super()._checked(X, y, y_numeric=True, **options)
+        return X, _numbers(y)
 
     def _outputs_of(self, y: Array) -> int:
         return quantiles_of(self.loss) if y.ndim == 1 else y.shape[1]
@@ -320,11 +324,27 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
             return float(super().score(X, y, sample_weight))
         check_is_fitted(self)
         output = self._output(X)
-        y = _check_y(y, y_numeric=True)
+        y = _numbers(_check_y(y, y_numeric=True))
         check_consistent_length(output, y, sample_weight)
         weights = weights_of_rows(output, y, sample_weight, dtype=output.dtype)
         validation = Validation(None, self._targets(y, output.dtype), weights, lambda *_: 0.0)
         return -LossOfOutputs(self._loss(), output, validation)(output)
+
+
+def _numbers(y: Array) -> Array:
+    """Checked targets as numbers.
+
+    Raises:
+        TypeError: for dates and durations, whose unit is not known.
+    """
+    kind = y.dtype.kind
+    if kind in "mM":
+        what, remedy = {
+            "M": ("dates", "take a duration since a day of your choice, in a unit"),
+            "m": ("durations", "divide them by a unit, as np.timedelta64(1, 's')"),
+        }[kind]
+        raise TypeError(f"y holds {what}, and a regression predicts numbers: {remedy}")
+    return y.astype(np.float64) if kind in "SU" else y
 
 
 def r2(y: Array, predicted: Array, weights: Array | None = None) -> float:
