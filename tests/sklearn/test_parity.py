@@ -1,5 +1,6 @@
 """Step for step the same numbers as scikit-learn's networks, to rounding."""
 
+import copy
 from decimal import Decimal
 
 import numpy as np
@@ -268,3 +269,94 @@ def test_frames_of_decimals(library):
     mine.fit(frame, NUMBER)
     for found in (mine.predict(frame), Predictor(mine).predict(frame)):
         np.testing.assert_allclose(found, theirs.predict(rows), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "y"),
+    [
+        ("MLPClassifier", TWO),
+        ("MLPClassifier", THREE),
+        ("MLPClassifier", SEVERAL),
+        ("MLPRegressor", NUMBER),
+        ("MLPRegressor", COLUMNS),
+    ],
+    ids=["two", "three", "several", "number", "columns"],
+)
+def test_weights_that_are_set_where_nothing_was_fitted(kind, y):
+    fitted, _ = pair(kind, y)
+    kept = ("_label_binarizer", "_no_improvement_count")  # scikit-learn's needs them to go on
+    state = {k: v for k, v in vars(fitted).items() if k.endswith("_") or k in kept}
+    found = []
+    for room in (networks, ours):
+        estimator = getattr(room, kind)(hidden_layer_sizes=(9, 7), warm_start=True, max_iter=3)
+        vars(estimator.set_params(random_state=3, batch_size=100)).update(copy.deepcopy(state))
+        found.append(estimator)
+    theirs, mine = found
+    for call in ("predict", *(["predict_proba"] if "C" in kind[:4] else [])):
+        wanted = getattr(theirs, call)(X)
+        for predictor in (mine, Predictor(mine)):
+            predicted = getattr(predictor, call)(X)
+            if predicted.dtype.kind == "f":
+                np.testing.assert_allclose(predicted, wanted, rtol=1e-9, atol=1e-12)
+            else:
+                np.testing.assert_array_equal(predicted, wanted)
+    for estimator in found:
+        estimator.fit(X, y)
+    assert_same(theirs, mine)
+
+
+def test_weights_alone_are_enough_to_predict():
+    theirs, _ = pair("MLPClassifier", THREE)
+    mine = ours.MLPClassifier()
+    mine.coefs_, mine.intercepts_ = theirs.coefs_, theirs.intercepts_
+    with pytest.raises(AttributeError, match="classes_"):
+        mine.predict(X)
+    mine.classes_ = theirs.classes_
+    np.testing.assert_allclose(mine.predict_proba(X), theirs.predict_proba(X))
+    with pytest.raises(ValueError, match="6 features"):
+        mine.predict(X[:, :5])
+    mine.partial_fit(X, THREE)
+    assert len(mine.loss_curve_) == 1 and mine.t_ == len(X)
+
+
+def test_weights_that_are_set_have_any_widths():
+    theirs, mine = pair("MLPRegressor", NUMBER, early_stopping=True)
+    for estimator in (theirs, mine):  # without the third neuron of the first layer
+        first, second, last = estimator.coefs_
+        estimator.coefs_ = [np.delete(first, 2, 1), np.delete(second, 2, 0), last]
+        estimator.intercepts_[0] = np.delete(estimator.intercepts_[0], 2)
+    np.testing.assert_allclose(mine.predict(X), theirs.predict(X))
+    before = mine.score(X, NUMBER)
+    mine.set_params(warm_start=True, max_iter=40, learning_rate_init=0.01).fit(X, NUMBER)
+    assert mine.coefs_[0].shape == (6, 8) and mine.score(X, NUMBER) > before
+
+
+def test_weights_that_are_set_and_fit_no_network():
+    estimator = ours.MLPRegressor()
+    estimator.coefs_, estimator.intercepts_ = [np.ones((6, 4)), np.ones((3, 1))], [np.ones(4)] * 2
+    with pytest.raises(ValueError, match=r"got \[\(6, 4\), \(3, 1\)\] and \[\(4,\), \(4,\)\]"):
+        estimator.predict(X)
+    estimator.coefs_ = [np.ones(6)]
+    with pytest.raises(ValueError, match=r"an array of shape \(in, out\)"):
+        estimator.predict(X)
+    estimator.coefs_, estimator.intercepts_ = [np.ones((6, 1))], [np.ones(1)]
+    np.testing.assert_allclose(estimator.predict(X), X.sum(axis=1) + 1)
+
+
+@pytest.mark.parametrize("name", ["identity", "logistic", "relu", "softmax", "tanh"])
+@pytest.mark.parametrize(
+    ("kind", "y"),
+    [("MLPClassifier", TWO), ("MLPClassifier", THREE), ("MLPRegressor", NUMBER)],
+    ids=["two", "three", "number"],
+)
+def test_an_output_activation_that_is_set_is_used(kind, y, name):
+    theirs, mine = pair(kind, y)
+    theirs.out_activation_ = mine.out_activation_ = name
+    np.testing.assert_array_equal(mine.predict(X) == y, theirs.predict(X) == y)
+    call = "predict_proba" if kind == "MLPClassifier" else "predict"
+    for predictor in (mine, Predictor(mine)):
+        wanted = getattr(theirs, call)(X)
+        np.testing.assert_allclose(getattr(predictor, call)(X), wanted, rtol=1e-9, atol=1e-12)
+    mine.out_activation_ = "gelu"
+    with pytest.raises(ValueError, match=r"out_activation_ is one of .*; got 'gelu'"):
+        mine.predict(X)
