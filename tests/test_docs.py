@@ -154,6 +154,7 @@ PRINTED = {
     "course/piecewise_linear.md": [
         "output weights [-0.5     2.     -4.      7.     -5.3333 -0.6667]",
         "6 pieces",
+        "[0.5 1.  0. ] [[ 0.  2. -4.]]",  # the tent's own formula
     ],
     "course/optimisers.md": [
         "SGD      [-10.0, -0.01]",
