@@ -1,4 +1,4 @@
-"""The computational graph: nodes, operations, and back-propagation through them."""
+"""The computational graph: nodes, operations, and backpropagation through them."""
 
 from chainrule.graph.backprop import ancestors, prune
 from chainrule.graph.grad_table import GradTable

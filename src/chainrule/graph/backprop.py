@@ -1,4 +1,4 @@
-"""Back-propagation: algorithms 6.5 and 6.6 of *Deep Learning* (Goodfellow, Bengio, Courville).
+"""Backpropagation: algorithms 6.5 and 6.6 of *Deep Learning* (Goodfellow, Bengio, Courville).
 
 The gradient of a graph is a graph. `backprop` prunes the graph to G', the variables on a path from
 a target to z, and fills a `grad_table` with one Tensor per variable of G'. The book's `build_grad`

@@ -1,7 +1,7 @@
 """The penalties Omega of a regularised objective J = L + Omega(theta), and choosing parameters.
 
 A penalty is called without arguments and gives a scalar Tensor built on its parameters, so that
-J is a sum: ``loss_fn(model(x), y) + penalty()``. Back-propagation through J adds the penalty's
+J is a sum: ``loss_fn(model(x), y) + penalty()``. Backpropagation through J adds the penalty's
 gradient to that of the loss. ``Trainer(penalties=[...])`` adds penalties to any loss. A function of
 your own that gives a scalar Tensor is a penalty, too.
 

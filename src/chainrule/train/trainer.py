@@ -38,7 +38,7 @@ from chainrule.train.training_step import Loss, StepGraphs
 class Trainer(ShownTraining, FixedParts):
     """Trains a model: minibatches, epochs, validation, early stopping, checkpoints.
 
-    Every step runs as one captured graph of forward pass, back-propagation and update. Any number
+    Every step runs as one captured graph of forward pass, backpropagation and update. Any number
     of threads may predict and evaluate at once, and beside one that fits: they see the weights as
     they are between two batches.
 
