@@ -224,6 +224,7 @@ PRINTED = {
         "clone         x, which keeps its value; of a Parameter or Buffer",
     ],
     "from_keras.md": ["epoch 1: loss"],
+    "quickstart.md": ["frozen weights as before: True"],
     "from_scikit_learn.md": ["['odd' 'even'"],
     "reference/cli.md": ["Usage: chainrule train [OPTIONS]"],
 }

@@ -73,6 +73,7 @@ TYPED = {
     "x.vstack()": "cr.vstack(x, ...)",
     "cr.cat([x, x])": "cr.concatenate",
     "cr.from_numpy(x)": "cr.tensor(array)",
+    "cr.onnx.export(x)": "the same model in PyTorch, and export that",
     "cr.set_grad_enabled(False)": "cr.no_grad()",
     "cr.inference_mode()": "cr.no_grad()",
     "cr.clamp(x, 0)": "cr.clip",

@@ -357,6 +357,7 @@ _SHARED = {
     "nothing: one process trains, on all CPUs that it may use": "distributed multiprocessing",
     "nothing: one seed gives the same bits on every run": "are_deterministic_algorithms_enabled "
     "use_deterministic_algorithms",
+    "nothing: give model.state_dict() to the same model in PyTorch, and export that": "export onnx",
     "nothing: float32 is multiplied as it is": "get_float32_matmul_precision "
     "set_float32_matmul_precision",
     "nothing: memory is in order where that matters": "channels_last contiguous_format "
