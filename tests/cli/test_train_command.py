@@ -267,6 +267,33 @@ def test_every_command_has_help(run):
         assert "Usage:" in run(command, "--help").stdout
 
 
+def test_the_help_says_which_models_have_an_option(run, fails):
+    text = " ".join(run("train", "--help").stdout.split())
+    for option, models, other in [
+        ("--channels=8", "cnn", "mlp"),
+        ("--optimizer=adam", "mlp, cnn", "gpt"),
+        ("--steps=9", "gpt", "mlp"),
+        ("--clip-norm=1", "mlp, cnn, gpt", "word2vec"),
+        ("--cbow", "word2vec", "gpt"),
+        ("--report=page.html", "realmlp", "cnn"),
+    ]:
+        name, _, _ = option.partition("=")
+        assert re.search(rf" {name} .*?\(of ([^)]*)\)", text)[1] == models
+        refused = fails("train", "digits", "--model", other, option, code=2)
+        assert (
+            re.search(rf"{name} is an option of --model ([^;]*);", refused)[1].replace(
+                " and ", ", "
+            )
+            == models
+        )
+    for name, after in [
+        ("--hidden", "--channels"),
+        ("--target", "--header"),
+        ("--lr", "--momentum"),
+    ]:
+        assert "(of" not in text[text.index(f" {name} ") : text.index(f" {after} ")]
+
+
 @pytest.mark.skipif(not MNIST.is_dir(), reason="the files of MNIST are not here")
 def test_mnist_is_read(run):
     options = ["--hidden", "16", "--epochs", 1, "--batch-size", 6000, "--lr", 0.5]

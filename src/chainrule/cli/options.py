@@ -128,7 +128,10 @@ header_option = option(
 
 
 class SectionedCommand(click.Command):
-    """A command whose help lists its options by sections."""
+    """A command whose help lists its options by sections, each with the models that have it.
+
+    Those that all models of rows have go without.
+    """
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -136,7 +139,11 @@ class SectionedCommand(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
                 heading = getattr(parameter, "section", "Other options")
-                sections.setdefault(heading, []).append(record)
+                name, text = record
+                models = getattr(parameter, "models", ())
+                if models and not {*ROW_MODELS} <= {*models}:
+                    text += f" (of {', '.join(models)})"
+                sections.setdefault(heading, []).append((name, text))
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)

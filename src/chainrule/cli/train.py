@@ -179,7 +179,7 @@ Examples:
     metavar="COLUMN",
     section="Data",
     models=ROW_MODELS,
-    help="The column of a CSV file to predict: its name, or its index from 0 (a whole number that "
+    help="The column of a table to predict: its name, or its index from 0 (a whole number that "
     "is no column's name).  [default: the last one]",
 )
 @header_option
