@@ -19,8 +19,7 @@ class StateArray(np.ndarray[Any, Any]):
         >>> from chainrule import nn
         >>> nn.Linear(2, 1).state_dict()["bias"].clone()
         Traceback (most recent call last):
-        AttributeError: a state dict holds arrays, which have no 'clone'; here it is x itself: an \
-array of its own, which training does not change
+        AttributeError: a state dict holds arrays, which have no 'clone'; here it is x itself: ...
     """
 
     def __getattr__(self, name: str) -> NoReturn:
