@@ -56,6 +56,7 @@ TYPED = {
     "cr.to(x, 'cpu')": "x.to(dtype)",
     "x.mm(x)": "x @ y",
     "x.masked_fill(x > 1, 0)": "cr.where",
+    "x.where(x > 1, x)": "cr.where(condition, x, y)",
     "x.contiguous()": "x itself",
     "x.addmm(x, x)": "x + a @ b",
     "x.gather(1, x)": "cr.take_along_axis",

@@ -124,7 +124,7 @@ METHODS = {
     "sub_": (lambda x: x.sub_([1.0, 1.0], alpha=2), [-1.0, 0.0]),
     "mul_": (lambda x: x.mul_(3.0), [3.0, 6.0]),
     "div_": (lambda x: x.div_(2.0), [0.5, 1.0]),
-    "copy_": (lambda x: x.copy_(5), [5.0, 5.0]),
+    "copy_": (lambda x: x.copy_(5, non_blocking=True), [5.0, 5.0]),
     "fill_": (lambda x: x.fill_(7), [7.0, 7.0]),
     "zero_": (lambda x: x.zero_(), [0.0, 0.0]),
     "clamp_": (lambda x: x.clamp_(min=1.5, max=1.75), [1.5, 1.75]),

@@ -90,6 +90,56 @@ def test_joining_takes_pytorchs_names():
     assert [part.shape for part in cr.split(x, 2, dim=1)] == [(2, 2), (2, 2)]
 
 
+X = np.asarray([[1.0, -2.0], [3.0, 4.0]], "float32")
+Y = np.asarray([[5.0, 6.0], [2.0, 0.5]], "float32")
+PYTORCHS_CALLS = {
+    "where": lambda lib, x, y: lib.where(condition=x > 0, input=x, other=y),
+    "pow": lambda lib, x, y: lib.pow(x, exponent=2),
+    "x.pow": lambda lib, x, y: x.pow(exponent=2),
+    "float_power": lambda lib, x, y: lib.float_power(x, exponent=2),
+    "x.float_power": lambda lib, x, y: x.float_power(exponent=2),
+    "outer": lambda lib, x, y: lib.outer(x[0], vec2=y[0]),
+    "x.outer": lambda lib, x, y: x[0].outer(vec2=y[0]),
+    "dot": lambda lib, x, y: lib.dot(x[0], tensor=y[0]),
+    "x.dot": lambda lib, x, y: x[0].dot(tensor=y[0]),
+    "tile": lambda lib, x, y: lib.tile(x, dims=(2, 1)),
+    "x.tile": lambda lib, x, y: x.tile(dims=(2, 1)),
+    "hsplit": lambda lib, x, y: lib.hsplit(x, sections=2)[1],
+    "vsplit": lambda lib, x, y: lib.vsplit(x, indices=[1])[1],
+    "x.diag": lambda lib, x, y: x.diag(diagonal=1),
+    "x.nonzero": lambda lib, x, y: x.nonzero(as_tuple=True)[1],
+    "nonzero": lambda lib, x, y: lib.nonzero(x, as_tuple=True)[1],
+    "x.reshape": lambda lib, x, y: x.reshape(shape=(4, 1)),
+    "zeros_like": lambda lib, x, y: 0 * lib.randn_like(input=x) + 0 * lib.rand_like(input=x),
+    "alpha": lambda lib, x, y: lib.add(x, y, alpha=1),
+}
+
+
+@pytest.mark.parametrize("call", PYTORCHS_CALLS.values(), ids=PYTORCHS_CALLS)
+def test_functions_and_methods_take_pytorchs_names(call):
+    torch = pytest.importorskip("torch")
+    expected = call(torch, torch.tensor(X), torch.tensor(Y))
+    found = call(cr, cr.tensor(X), cr.tensor(Y))
+    np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [
+        (lambda x: x.nonzero(as_tuple=False), r"argwhere\(x\)"),
+        (lambda x: cr.add(x, x, alpha=2), r"add\(x, alpha \* y\)"),
+        (lambda x: x.subtract(x, alpha=2), r"subtract\(x, alpha \* y\)"),
+        (lambda x: x.divide(2, rounding_mode="floor"), "it is x // y"),
+        (lambda x: x.transpose(dim0=0, dim1=1), r"x.swapaxes\(dim0, dim1\)"),
+        (lambda x: cr.transpose(x, dim0=0, dim1=1), r"x.swapaxes\(dim0, dim1\)"),
+        (lambda x: cr.put(x, index=[0], source=[1.0], accumulate=True), "add_along_axis"),
+    ],
+)
+def test_other_arguments_of_pytorch_say_what_stands_for_them(call, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        call(cr.tensor(X))
+
+
 def test_the_signature_shows_numpys_names():
     assert list(inspect.signature(cr.sum).parameters)[:3] == ["x", "axis", "keepdims"]
 

@@ -202,27 +202,33 @@ class ElementwiseMethods:
 
     # Of two
 
+    @both_names()
     def add(self, other: TensorLike) -> Tensor:
         return functions["add"](self, other)
 
+    @both_names()
     def subtract(self, other: TensorLike) -> Tensor:
         return functions["subtract"](self, other)
 
     def multiply(self, other: TensorLike) -> Tensor:
         return functions["multiply"](self, other)
 
+    @both_names()
     def divide(self, other: TensorLike) -> Tensor:
         return functions["divide"](self, other)
 
     def true_divide(self, other: TensorLike) -> Tensor:
         return functions["divide"](self, other)
 
+    @both_names(exponent="other")
     def power(self, other: TensorLike) -> Tensor:
         return functions["power"](self, other)
 
+    @both_names(exponent="other")
     def pow(self, other: TensorLike) -> Tensor:
         return functions["power"](self, other)
 
+    @both_names(exponent="other")
     def float_power(self, other: TensorLike) -> Tensor:
         return functions["float_power"](self, other)
 

@@ -161,8 +161,8 @@ class InPlaceOperators:
         """Divide this State by `other`."""
         return self._take("div_", lambda: operator.truediv(self, other))
 
-    def copy_(self, source: TensorLike) -> Tensor:
-        """Copy the values of `source`, broadcast, into this State."""
+    def copy_(self, source: TensorLike, non_blocking: bool = False) -> Tensor:
+        """Copy `source`, broadcast, into this State; `non_blocking` means nothing."""
         return self._take("copy_", lambda: source)
 
     def fill_(self, value: float) -> Tensor:

@@ -31,6 +31,13 @@ NOT_TAKEN = {
     "size_average": (None, "for True it is reduction='mean', for False reduction='sum'"),
     "reduce": (None, "for False it is reduction='none'; for True leave it out"),
     "generator": (None, "call it inside `with chainrule.use_generator(generator):`"),
+    "alpha": (1, "multiply before, as in {name}(x, alpha * y)"),
+    "rounding_mode": (None, "for 'floor' it is x // y, for 'trunc' chainrule.trunc(x / y)"),
+    "as_tuple": (True, "the matrix with the indices of one element in each row is argwhere(x)"),
+    "accumulate": (False, "chainrule.add_along_axis(x, indices, values, axis) adds"),
+    "out_int32": (False, "cast after, as by astype('int32')"),
+    "dim0": (None, "two axes are swapped by x.swapaxes(dim0, dim1)"),
+    "dim1": (None, "two axes are swapped by x.swapaxes(dim0, dim1)"),
     "order": ("C", "elements are in row-major order; those of x.T are in the other one"),
 }
 """Arguments of NumPy's and PyTorch's functions that a function has not: the default, which changes

@@ -212,9 +212,11 @@ class TensorMethods(ElementwiseMethods):
     def softmax(self, axis: Axis = -1) -> Tensor:
         return functions["softmax"](self, axis)
 
+    @both_names()
     def reshape(self, *shape: int | Sequence[int], order: str = "C") -> Tensor:
         return functions["reshape"](self, *shape, order=order)
 
+    @both_names(dims="axes")
     def transpose(self, *axes: int | Sequence[int] | None) -> Tensor:
         return functions["transpose"](self, *axes)
 
@@ -277,6 +279,7 @@ class TensorMethods(ElementwiseMethods):
     def repeat(self, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
         return functions["repeat"](self, repeats, axis)
 
+    @both_names(dims="reps")
     def tile(self, reps: int | Sequence[int]) -> Tensor:
         return functions["tile"](self, reps)
 
@@ -290,7 +293,7 @@ class TensorMethods(ElementwiseMethods):
     def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
         return functions["take"](self, indices, axis, mode)
 
-    @both_names(offset="k")
+    @both_names(diagonal="k", offset="k")
     def diag(self, k: int = 0) -> Tensor:
         return functions["diag"](self, k)
 
@@ -303,6 +306,7 @@ class TensorMethods(ElementwiseMethods):
     ) -> Tensor:
         return functions["trace"](self, offset, axis1, axis2, dtype)
 
+    @both_names()
     def nonzero(self) -> tuple[Tensor, ...]:
         return functions["nonzero"](self)
 
@@ -345,7 +349,7 @@ class TensorMethods(ElementwiseMethods):
 
     # Products
 
-    @both_names(other="b")
+    @both_names(other="b", tensor="b")
     def dot(self, b: Any) -> Tensor:
         return functions["dot"](self, b)
 
@@ -357,6 +361,7 @@ class TensorMethods(ElementwiseMethods):
     def inner(self, b: Any) -> Tensor:
         return functions["inner"](self, b)
 
+    @both_names(other="b", vec2="b")
     def outer(self, b: Any) -> Tensor:
         return functions["outer"](self, b)
 

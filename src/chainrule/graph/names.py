@@ -152,6 +152,7 @@ OURS = {
     "pdist": "cr.linalg.vector_norm(x[i] - x[j], ord, -1) with i, j = np.triu_indices(len(x), 1)",
     # PyTorch: elements at indices, order
     "masked_fill": "cr.where(mask, value, x)",
+    "where": "cr.where(condition, x, y)",
     "masked_select": "x[mask]",
     "gather": "cr.take_along_axis(x, indices, axis)",
     "take_along_dim": "cr.take_along_axis(x, indices, axis)",

@@ -124,7 +124,7 @@ def _is_boolean(x: TensorLike) -> bool:
     return isinstance(x, bool) or getattr(x, "dtype", None) == BOOL
 
 
-@both_names()
+@both_names(exponent="b")
 @method
 def power(a: TensorLike, b: TensorLike) -> Tensor:
     """a to the power b; an integer to the power of a float is float32, and booleans count as int64.
@@ -159,7 +159,7 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
 pow = power
 
 
-@both_names()
+@both_names(exponent="b")
 @method
 def float_power(a: TensorLike, b: TensorLike) -> Tensor:
     """a to the power b in float64, of integers too.

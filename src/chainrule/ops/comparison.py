@@ -142,11 +142,12 @@ def _where(condition: Array, a: Array, b: Array) -> Array:
 
 _where.differentiable(
     None,
-    lambda g, y, condition, a, b: where(condition, g, 0.0),
-    lambda g, y, condition, a, b: where(condition, 0.0, g),
+    lambda g, y, condition, a, b: functions["where"](condition, g, 0.0),
+    lambda g, y, condition, a, b: functions["where"](condition, 0.0, g),
 )
 
 
+@both_names()
 @method
 def where(condition: TensorLike, a: TensorLike | None = None, b: TensorLike | None = None) -> Any:
     """`a` where `condition` holds, else `b`; all three are broadcast.

@@ -232,7 +232,7 @@ def split(x: TensorLike, indices_or_sections: Sections, axis: int = 0) -> list[T
     return _cut("split", x, indices_or_sections, axis)
 
 
-@both_names()
+@both_names(sections="indices_or_sections", indices="indices_or_sections")
 def vsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     """As `split` along axis 0, of a Tensor of 2 axes or more.
 
@@ -244,7 +244,7 @@ def vsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     return split(_with_axes("vsplit", x, 2), indices_or_sections, 0)
 
 
-@both_names()
+@both_names(sections="indices_or_sections", indices="indices_or_sections")
 def hsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     """As `split` along axis 1, or along axis 0 of a 1-d Tensor.
 
@@ -257,7 +257,7 @@ def hsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     return split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
 
 
-@both_names()
+@both_names(sections="indices_or_sections", indices="indices_or_sections")
 def dsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     """As `split` along axis 2, of a Tensor of 3 axes or more.
 
@@ -308,7 +308,7 @@ def unstack(x: TensorLike, axis: int = 0) -> tuple[Tensor, ...]:
     return tuple([x[(slice(None),) * axis + (i,)] for i in range(x.shape[axis])])
 
 
-@both_names()
+@both_names(dims="reps")
 @method
 def tile(x: TensorLike, reps: int | Sequence[int]) -> Tensor:
     """`x` laid beside itself: `reps` times along each axis, counted from the last one.

@@ -23,7 +23,7 @@ __all__ = ["cross", "dot", "inner", "kron", "outer", "tensordot", "vdot", "vecdo
 Axes = int | tuple[int | Sequence[int], int | Sequence[int]]
 
 
-@both_names(other="b")
+@both_names(other="b", tensor="b")
 @method
 def dot(a: TensorLike, b: TensorLike) -> Tensor:
     """The sum of products over the last axis of `a` and the last but one of `b`, as in NumPy.
@@ -90,7 +90,7 @@ def inner(a: TensorLike, b: TensorLike) -> Tensor:
     return tensordot(a, b, (-1, -1)) if a.ndim and b.ndim else multiply(a, b)
 
 
-@both_names()
+@both_names(vec2="b")
 @method
 def outer(a: TensorLike, b: TensorLike) -> Tensor:
     """The products a_i b_j of the elements of two flattened Tensors.

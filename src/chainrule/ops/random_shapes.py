@@ -65,6 +65,7 @@ def randn(
     return normal(size=size, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
+@both_names()
 @method
 def rand_like(
     x: TensorLike,
@@ -86,6 +87,7 @@ def rand_like(
     return uniform(x.shape, dtype, requires_grad=requires_grad)
 
 
+@both_names()
 @method
 def randn_like(
     x: TensorLike,

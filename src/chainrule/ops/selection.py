@@ -297,7 +297,7 @@ def _is_last(indices: Tensor, length: int, axis: int) -> Tensor:
     return moveaxis(equal((same * later).sum(-1), 0), -1, axis)
 
 
-@both_names()
+@both_names(index="indices", source="values")
 @method
 def put(x: TensorLike, indices: TensorLike, values: TensorLike) -> Tensor:
     """A new Tensor: `x` with other elements at indices into the flattened Tensor.
