@@ -156,9 +156,9 @@ def test_what_changes_a_collection_that_it_is_given_is_refused(name):
 
 SETTINGS = {"a": 1.0}
 CHANGES = {
-    "names in the dict of the UserDict": (UserDict(), lambda given: given.update(a=1.0)),
+    "b in the dict of the UserDict": (UserDict(), lambda given: given.update(b=1.0)),
     "a in the dict of the UserDict": (UserDict(a=1.0), lambda given: given.update(a=2.0)),
-    "names in the dict of the ChainMap": (ChainMap(), lambda given: given.update(a=1.0)),
+    "b in the dict of the ChainMap": (ChainMap(), lambda given: given.update(b=1.0)),
     "the list of the UserList": (UserList(), lambda given: given.append(1.0)),
     "a in the mappingproxy": (MappingProxyType(SETTINGS), lambda _: SETTINGS.update(a=2.0)),
 }

@@ -298,10 +298,23 @@ def _modes(recorder: _FunctionRecorder) -> dict[Attribute, Any]:
             raise SymbolicError(
                 f"the function changes {name} of {type(module).__name__} from "
                 f"{_shown(before)} to {_shown(now)} while it is captured, and "
-                f"would not change it again. Make {name} a chainrule.Buffer and assign to it, or "
-                "change it outside the function"
+                f"would not change it again. {_remedy(name, before, now)}"
             )
     return modes
+
+
+def _remedy(name: str, before: Any, now: Any) -> str:
+    """What to do instead of setting an attribute of a module."""
+    if isinstance(now, (list, tuple, dict)):
+        return (
+            "A Tensor in it can be a chainrule.Buffer where later calls read it, an attribute of "
+            "its own where none does, or be returned"
+        )
+    if before is None or before is MISSING:
+        other = "set it before, as by a call of the module outside the function"
+    else:
+        other = "change it outside the function"
+    return f"Make {name} a chainrule.Buffer and assign to it, or {other}"
 
 
 def _equal(a: Any, b: Any) -> bool:

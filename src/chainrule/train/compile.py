@@ -418,7 +418,8 @@ def _refuse_changes(before: Facts, positions: Iterable[Position], argument: type
     changed = [str(probe) for probe in before.probes if not probe.holds()]
     if changed:
         raise SymbolicError(
-            f"the function changes {'; '.join(changed)} while it is captured, and would not change "
-            "it again at later calls. Return what is new and change it outside; a number or an "
-            "array can be a chainrule.Buffer, which the function assigns to"
+            f"the function changes {'; '.join(dict.fromkeys(changed))} while it is captured, and "
+            "would not change it again at later calls. Return what is new and change it outside; a "
+            "number or an array can be a chainrule.Buffer, which the function assigns to. A Tensor "
+            "that nothing reads later can be an attribute of an nn.Module"
         )

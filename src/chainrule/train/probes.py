@@ -68,7 +68,8 @@ class Names(Probe):
         return [(id(self.target), name) for name in names]
 
     def __str__(self) -> str:
-        changed = [f"{name} {self.what}" for _, name in self.changed()]
+        added = [] if self.length is None else list(self.target)[self.length :]
+        changed = [f"{name} {self.what}" for name in [*(n for _, n in self.changed()), *added]]
         return ", ".join(changed) or f"names {self.what}"
 
 
