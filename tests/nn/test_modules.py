@@ -540,6 +540,8 @@ def test_set_submodule_puts_a_module_at_a_path():
     [
         ("type", "dtype= where its layers are made"),
         ("share_memory", "threads share memory"),
+        ("_flat_weights_names", r"the names of named_parameters\(\)"),
+        ("_reset_parameters", "here it is reset_parameters"),
         ("device", "'cpu'"),
         ("register_backward_hook", "register_full_backward_hook"),
     ],

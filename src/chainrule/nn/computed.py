@@ -29,6 +29,9 @@ _OF_MODELS = {
     "save": "cr.save(model, path)",
     "device": "'cpu', the one device",
     "register_backward_hook": "register_full_backward_hook(hook)",
+    "_flat_weights_names": "the names of named_parameters()",
+    "_get_name": "type(model).__name__",
+    "_reset_parameters": "reset_parameters()",
     "share_memory": "nothing: threads share memory",
     "type": "dtype= where its layers are made, as nn.Linear(2, 3, dtype='float64')",
 }
