@@ -524,6 +524,24 @@ def test_targets_far_from_those_of_the_training_are_refused():
     tabular.fit(X, Y, "regression", validation=held, epochs=1, **SMALL)
 
 
+@pytest.mark.parametrize("text", [False, True])
+def test_numbers_beyond_float32_in_rows_that_are_not_trained_on(text):
+    """They count as large ones that float32 holds."""
+
+    def table(size):
+        found = {f"x{number}": column for number, column in enumerate(size * X.T[:, :4])}
+        return found | {"town": ["here", "there"] * 2} if text else found
+
+    held = {"x0": [1e300, 1.0], "x1": [0.0, 1.0], "x2": [0.0, 1.0], "town": ["here"] * 2}
+    train = {f"x{number}": column for number, column in enumerate(X.T)}
+    train |= {"town": np.where(X[:, 2] > 0, "here", "there")} if text else {}
+    model = tabular.fit(train, Y, "regression", epochs=2, validation=(held, [0.0, 1.0]), **SMALL)
+    found = model.predict(table(1e300))
+    np.testing.assert_array_equal(found, model.predict(table(1e30)))
+    again = copy.deepcopy(model)  # which has seen no rows
+    np.testing.assert_array_equal(again.predict(table(-1e300)), again.predict(table(-1e30)))
+
+
 @pytest.mark.parametrize(
     ("offset", "unit"), [(1e12, 0.02), (1.7e18, 1e6), (-3e100, 3e87), (1e299, 1e286)]
 )

@@ -22,7 +22,7 @@ from chainrule.tabular.kinds import (
     Encoded,
     Number,
     Unused,
-    in_units,
+    to_units,
 )
 from chainrule.tabular.reading import Table, array_of_numbers, read
 
@@ -230,8 +230,7 @@ class Columns:
                 return None
             np.copyto(numbers, kept.medians, where=missing)
             np.copyto(found[:, self.numeric :], 1.0, where=missing[:, kept.flagged])
-        if kept.units is not None:
-            numbers[...] = in_units(numbers, kept.units)
+        to_units(numbers, kept.units)
         return found
 
     @property

@@ -74,7 +74,7 @@ class Number:
         return int(self.has_missing)
 
     def encode(self, cells: Cells) -> Encoded:
-        values = in_units(np.where(cells.missing, self.median, cells.values), self.unit)
+        values = to_units(np.where(cells.missing, self.median, cells.values), self.unit)
         return Encoded([values], _flag(cells) if self.has_missing else [])
 
     def checked(self) -> Number:
@@ -237,7 +237,10 @@ KINDS: dict[str, Any] = {"number": Number, "category": Category, "date": Dates, 
 
 
 _FAR = 2.0**100
-"""Numbers of a spread near 1 that lie farther out are clipped, as `nn.RobustScale` does to 3."""
+"""Numbers of a column without a unit are up to 4 times this in the training."""
+
+_MOST = 4 * _FAR
+"""Numbers that lie farther out in other rows are clipped, as `nn.RobustScale` does to 3 spreads."""
 
 
 def unit_of(values: NDArray[np.float64]) -> float:
@@ -250,12 +253,18 @@ def unit_of(values: NDArray[np.float64]) -> float:
     return float(np.ldexp(1.0, int(np.frexp(max(spread or abs(low), 1e-300))[1])))
 
 
-def in_units(values: NDArray[np.float64], units: Any) -> NDArray[np.float64]:
-    """Numbers in units of their columns, near enough to 0 for float32."""
-    if np.all(units == 1.0):
-        return values
-    with np.errstate(over="ignore"):
-        return np.where(units == 1.0, values, np.clip(values / units, -_FAR, _FAR))
+def to_units(values: NDArray[np.float64], units: Any) -> NDArray[np.float64]:
+    """Numbers, changed in place: in units of their columns, near enough to 0 for float32.
+
+    Args:
+        values: the numbers.
+        units: what they are divided by; None where it is 1 for all.
+    """
+    if units is not None:
+        with np.errstate(over="ignore"):
+            values /= units
+    np.maximum(values, -_MOST, out=values)
+    return np.minimum(values, _MOST, out=values)
 
 
 def phase(days: NDArray[np.float64], cycle: str) -> NDArray[np.float64]:
