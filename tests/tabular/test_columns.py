@@ -210,6 +210,9 @@ def test_times_and_durations_are_read_from_text():
         of_text = Columns.fit(read)
         assert [c.wanted for c in of_text.columns] == [c.wanted for c in columns.columns]
         np.testing.assert_array_equal(of_text.transform(times)["numbers"], expected)
+    np.testing.assert_allclose(expected[:, 0], np.array(seconds) / 3600, rtol=1e-12)
+    np.testing.assert_allclose(expected[:4, 1], np.array(seconds[:4]) / 86_400 - 2, rtol=1e-12)
+    assert expected[:, 2].tolist() == [1, 3, -2, 0, 5]
     long = columns.transform(times.astype(object).assign(long="999999999 days"))["numbers"]
     assert (long[:, 1] == 999_999_999).all()  # more microseconds than int64 holds
     hours = times.assign(time=[24 * v for v in [0, 0.5, 0.25, 0.75, 0]])
@@ -346,6 +349,8 @@ def test_numbered_columns_are_found_by_their_numbers():
         np.testing.assert_array_equal(columns.transform(table)["numbers"], expected)
     with pytest.raises(ValueError, match="lacks 'x2'"):
         columns.transform(numbered[[1, 0]])
+    mixed = numbered.set_axis([0, "b", 1], axis=1)
+    np.testing.assert_array_equal(Columns.fit(mixed).transform(named)["numbers"], expected)
     # Against names, numbers stand for places.
     np.testing.assert_array_equal(Columns.fit(named).transform(numbered)["numbers"], expected)
 

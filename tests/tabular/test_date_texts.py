@@ -72,6 +72,17 @@ def test_texts_of_dates_are_the_dates_that_pandas_wrote(form, order):
     )
 
 
+def test_texts_without_leading_zeros_and_with_parts_of_a_second():
+    plain = [f"{m.month}/{m.day}/{m.year} {m.hour}:{m:%M:%S}.5" for m in MOMENTS]
+    meant = MOMENTS + pd.Timedelta("0.5s")
+    short = [f"{m.month}/{m.day}/{m:%y}" for m in MOMENTS]
+    for written, dates in ((plain, meant), (short, MOMENTS.dt.normalize())):
+        columns = Columns.fit(pd.DataFrame({"when": written}))
+        assert columns.columns[0].wanted == "dates, month first"
+        expected = Columns.fit(pd.DataFrame({"when": dates}))
+        np.testing.assert_array_equal(numbers(columns, written), numbers(expected, dates))
+
+
 def test_which_part_is_the_month_is_never_guessed():
     firsts = pd.date_range("2020-01-01", periods=12, freq="MS").strftime("%d/%m/%Y")
     table = pd.DataFrame({"when": [*firsts] * 5})
@@ -103,9 +114,9 @@ def test_which_part_is_the_year_is_never_guessed(form):
 @pytest.mark.parametrize(
     "odd",
     [
-        "31/02/2020", "12-31-20", "2020-13-01", "1.2.3", "12:30", "31.12.2020 25:00", "1.2.10",
-        "31 Foo 2020", "31 ſep 2020", "13/13/2020", "12/31/2020 13:00 PM", "1/2-2020", "4711-05",
-        "３１.12.2020",
+        "31/02/2020", "12-31-20", "31-12-20", "2020-13-01", "1.2.3", "12:30", "31.12.2020 25:00",
+        "1.2.10", "31 Foo 2020", "31 ſep 2020", "13/13/2020", "12/31/2020 13:00 PM", "1/2-2020",
+        "4711-05", "３１.12.2020",
     ],
 )  # fmt: skip
 def test_a_column_with_anything_else_stays_text(odd):

@@ -120,7 +120,7 @@ def test_a_budget_of_time_takes_the_epochs_that_fit(monkeypatch):
         def on_epoch_begin(self, trainer):
             seconds[0] += 5.0 if trainer.epoch == 0 else 0.5  # the first one compiles
 
-    given = {"epochs": 1000, "time_budget": 30, "callbacks": [Clock()], **SMALL}
+    given = {"epochs": 1000, "batch_size": 60, "time_budget": 30, "callbacks": [Clock()], **SMALL}
     model = tabular.fit(X, Y, "regression", **given)
     assert 48 <= model.report["members"][0]["epochs"]["epoch"][-1] <= 52
 
@@ -234,6 +234,8 @@ def test_schedules_and_groups_are_those_of_the_recipe():
     assert (rates[last.bias], decays[last.bias]) == (pytest.approx(0.02), 0)
     assert rates[model.front.weight] == pytest.approx(1.2)
     assert rates[model.periodic.frequency] == pytest.approx(0.02)
+    assert rates[model.layers[1].weight] == pytest.approx(0.02)  # a learnt activation
+    assert rates[model.embedding.weight] == pytest.approx(0.2)
     schedule = RecipeSchedule(optimizer, model, steps=100)
     for t in (0, 1, 30, 60, 99):
         p = t / 100
@@ -314,6 +316,8 @@ def test_the_temperature_has_the_least_cross_entropy():
     )  # all are right, and yet it is finite
     weights = RNG.uniform(size=2000)
     expected = temperature(z, y, weights)
+    shifted = z + RNG.normal(size=(2000, 1))  # which is the same softmax
+    assert temperature(shifted, y, weights) == pytest.approx(expected)
     assert temperature(z, y, 1e-200 * weights) == pytest.approx(expected)
     more = np.concatenate([z, 20 * z[:1900]]), np.concatenate([y, y[:1900]])
     for least in (0.0, 1e-300):
@@ -332,6 +336,8 @@ def test_the_temperature_has_the_least_cross_entropy():
         ({"sample_weight": np.zeros(300)}, ValueError, "is 0 in all 300 rows"),
         ({"sample_weight": [1.0]}, ValueError, "one number a row"),
         ({"validation": X}, ValueError, "validation is"),
+        ({"validation": (X,)}, ValueError, "validation is"),
+        ({"loss": "gaussian"}, ValueError, "loss='gaussian' is for a regression"),
         ({"validation_fraction": 1.0}, ValueError, r"in \[0, 1\)"),
         ({"epochs": 0}, ValueError, "epochs"),
         ({"task": "regression"}, TypeError, "regression predicts numbers"),
@@ -457,6 +463,8 @@ def test_rows_held_out_have_no_part_in_the_columns():
     frame = {"kind": [row[0] for row in table], "x": X[:, 0]}
     model = tabular.fit(frame, Y, "regression", epochs=1, **SMALL)
     train, held = hold_out(len(Y), 0.2, 0, None)
+    assert model.target.mean == pytest.approx((Y[train].mean(),), rel=1e-12)
+    assert model.target.scale == pytest.approx((Y[train].std(),), rel=1e-12)
     expected = tabular.Columns.fit(frame, rows=train)
     assert model.columns == expected and len(held) == 60
 
