@@ -241,6 +241,10 @@ def test_what_verbose_prints(capsys):
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     assert "Setting learning rate" in printed[1]
+    model = ours.MLPClassifier((5,), solver="lbfgs", alpha=1, verbose=True, random_state=0)
+    model.fit(X, TWO)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == model.n_iter_ and lines[-1] == f"loss = {model.loss_:.8f}"
 
 
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.coo_array])

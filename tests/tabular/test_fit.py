@@ -4,6 +4,7 @@ import copy
 import math
 import signal
 import time
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from chainrule import nn, tabular
 from chainrule.errors import FileError
 from chainrule.tabular.calibration import softmax, temperature
 from chainrule.tabular.criteria import Gaussian, Quantiles
-from chainrule.tabular.recipe import RecipeSchedule, optimizer_of, realmlp
+from chainrule.tabular.recipe import RecipeSchedule, TaskName, optimizer_of, realmlp
 from chainrule.tabular.training import hold_out, train
 from chainrule.train import model_file, plain_values
 
@@ -125,6 +126,21 @@ def test_a_budget_of_time_takes_the_epochs_that_fit(monkeypatch):
     assert 48 <= model.report["members"][0]["epochs"]["epoch"][-1] <= 52
 
 
+def test_members_of_an_ensemble_share_the_budget(monkeypatch):
+    seconds = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr("chainrule.tabular.fitting.get_num_threads", lambda: 1)
+
+    class Clock(cr.Callback):  # of the first member alone
+        def on_epoch_begin(self, trainer):
+            seconds[0] += 0.5
+
+    few = {"preset": "ensemble", "members": 3, "epochs": 100, "hidden": [8], "time_budget": 30}
+    model = tabular.fit(X, Y, "regression", callbacks=[Clock()], **few)
+    epochs = [member["epochs"]["epoch"][-1] for member in model.report["members"]]
+    assert 19 <= epochs[0] <= 21 and epochs[1:] == [100, 100]
+
+
 def test_an_ensemble_has_the_members_that_begin_within_the_budget(monkeypatch):
     def slow(*given, **named):
         time.sleep(0.2)
@@ -223,6 +239,7 @@ def test_classes_are_averaged_with_equal_weights():
 
 def test_schedules_and_groups_are_those_of_the_recipe():
     recipe = realmlp("regression")
+    assert [realmlp(task, simple=True).lr for task in get_args(TaskName)] == [0.04, 0.07]
     model = nn.RealMLP(2, 1, 1, 12, 1, (8, 4), dropout=recipe.dropout)
     optimizer = optimizer_of(model, recipe)
     rates = {p: g["lr"] for g in optimizer.param_groups for p in g["params"]}

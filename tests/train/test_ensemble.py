@@ -45,7 +45,7 @@ def entropy(p):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_each_member_has_the_bits_that_it_has_alone(threads):
+def test_each_member_has_the_bits_that_it_has_alone(threads, capsys):
     make = maker(*LOSSES["classes"][:2])
     cr.set_num_threads(threads)
     try:
@@ -54,6 +54,7 @@ def test_each_member_has_the_bits_that_it_has_alone(threads):
         assert cr.get_num_threads() == threads
     finally:
         cr.set_num_threads(None)
+    assert not capsys.readouterr().out
     for number, trainer in enumerate(ensemble.trainers):
         with cr.use_generator(cr.Generator(3 + number)):
             alone = make(3 + number)
