@@ -234,3 +234,16 @@ def test_calibration_goes_by_the_names(frame, trained):
         found.append(list(nn.lsuv_(model, x).parameters()))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_an_ensemble_keeps_the_names(frame, tmp_path):
+    made = cr.Ensemble(lambda seed: trainer_of(), 2)
+    fit(made, frame(X))
+    right, path = made.predict(ARRAY), tmp_path / "ensemble.safetensors"
+    made.save(path)
+    again = cr.Ensemble(lambda seed: trainer_of(), 2)
+    again.load(path)
+    for predicts in (made, again, cr.Predictor(made), cr.Predictor(path)):
+        np.testing.assert_allclose(predicts.predict(frame(other_order())), right, rtol=1e-5)
+    with pytest.raises(ValueError, match="lacks 'a'"):
+        again.predict(frame({name: X[name] for name in "bc"}))
