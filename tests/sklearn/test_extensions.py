@@ -298,7 +298,7 @@ def test_callbacks_of_scikit_learn(solver):
     monitor = callback.ScoringMonitor(scoring="accuracy")
 
     class Stop:
-        epochs = 0
+        begun = epochs = 0
         kept = None
 
         def setup(self, estimator, context):
@@ -308,7 +308,7 @@ def test_callbacks_of_scikit_learn(solver):
             pass
 
         def on_fit_task_begin(self, estimator, context):
-            pass
+            self.begun += context.task_name == "epoch"
 
         def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
             if context.task_name == "epoch":
@@ -319,7 +319,7 @@ def test_callbacks_of_scikit_learn(solver):
     stop = Stop()
     estimator = classifier(max_iter=50, solver=solver).set_callbacks(monitor, stop)
     estimator.fit(X, THREE)
-    assert estimator.n_iter_ == 4
+    assert estimator.n_iter_ == stop.begun == 4
     logs = monitor.get_logs(select="all")
     scores = [row["accuracy"] for row in logs[0].data if row["task_name"] == "epoch"]
     assert len(scores) == 4 and scores[-1] == estimator.score(X, THREE)

@@ -98,10 +98,12 @@ def test_targets_and_solvers(kind, y, parameters, solver, weights):
         {"alpha": 0.0},
         {"batch_size": 1, "max_iter": 1},
         {"batch_size": "auto"},
+        {"batch_size": 229},  # one row is left
         {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-2},
         {"early_stopping": True, "validation_fraction": 0.3},
         {"early_stopping": True, "n_iter_no_change": 1, "max_iter": 50, "tol": 0.05},
         {"n_iter_no_change": 2, "max_iter": 50, "tol": 0.02},
+        {"learning_rate": "adaptive", "n_iter_no_change": 1, "max_iter": 40, "tol": 0.1},  # of sgd
         *(
             {"solver": "sgd", "learning_rate": rate, "learning_rate_init": 0.3, **more}
             for rate in ("invscaling", "adaptive")
@@ -128,6 +130,7 @@ def test_parameters(kind, parameters):
         (("partial_fit",) * 3, {}),
         (("fit", "partial_fit", "partial_fit"), {"solver": "sgd"}),
         (("partial_fit", "fit"), {}),
+        (("partial_fit",) * 6, {"n_iter_no_change": 1, "tol": 1.0}),
     ],
 )
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
@@ -154,6 +157,23 @@ def test_parameters_that_change_between_calls(kind, solver, call, change):
     y = TWO if kind == "MLPClassifier" else NUMBER
     calls = (call, call, change, call, call)
     assert_same(*pair(kind, y, calls=calls, solver=solver, warm_start=True, tol=0.0))
+
+
+def test_a_list_of_activations_is_drawn_for_as_one_name():
+    given = {"hidden_layer_sizes": (9, 7), "random_state": 0, "max_iter": 2}
+    theirs = networks.MLPClassifier(activation="logistic", **given).fit(X, TWO)
+    assert_same(theirs, ours.MLPClassifier(activation=["logistic"] * 2, **given).fit(X, TWO))
+
+
+def test_training_goes_on_from_weights_that_are_set():
+    found = []
+    for room in (networks, ours):
+        model = room.MLPRegressor(hidden_layer_sizes=(5,), random_state=0)
+        model.partial_fit(X, NUMBER)
+        model.coefs_[0][:] = 0.1
+        model.intercepts_[1][:] = 2.0
+        found.append(model.partial_fit(X, NUMBER))
+    assert_same(*found)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
