@@ -147,11 +147,20 @@ def test_a_callback_finds_the_network(stays_sparse):
     np.testing.assert_allclose(estimator.predict_proba(X[:3]), shares)
 
 
-def test_layers_that_a_user_puts_in_are_trained():
+def puts_in_a_layer(network):
+    network[1] = cr.nn.Tanh()
+
+
+def puts_in_a_hook(network):
+    network[0].register_forward_hook(lambda layer, inputs, output: cr.tanh(output))
+
+
+@pytest.mark.parametrize("change", [puts_in_a_layer, puts_in_a_hook])
+def test_what_a_user_puts_in_is_trained(change):
     found = []
     for rows in (DENSE, X):
         estimator = ours.MLPClassifier((9, 7), max_iter=3, random_state=0, warm_start=True)
-        estimator.fit(rows, LABELS).network_[1] = cr.nn.Tanh()
+        change(estimator.fit(rows, LABELS).network_)
         found.append(estimator.fit(rows, LABELS))
     assert_same(*found)
 
