@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
+from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -15,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted
 from chainrule.graph.tensor import Array
 from chainrule.sklearn.base import Labels, whole_or_not_at_all
 from chainrule.sklearn.losses import classification_loss, takes_classes
-from chainrule.sklearn.outputs import activated
 from chainrule.sklearn.perceptron import BasePerceptron
 from chainrule.sklearn.solvers import trains_by_batches
 
@@ -258,7 +258,6 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             self._labels = Labels(y)
             self.classes_ = self._labels.classes
             return X, y
-        self._note_labels()
         classes = unique_labels(y)
         if self.warm_start:
             if set(classes) != set(self.classes_):
@@ -272,13 +271,6 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
                 f"'y' has {classes}."
             )
         return X, y
-
-    def _note_labels(self) -> None:
-        if hasattr(self, "_labels"):
-            return
-        outputs = len(self.intercepts_[-1])
-        several = outputs > 1 and getattr(self, "out_activation_", "") == "logistic"
-        self._labels = Labels(np.eye(outputs) if several else self.classes_)
 
     def _check_held_out(self, y: Array) -> None:
         unknown = np.setdiff1d(y, self.classes_) if y.ndim == 1 else np.array([])
@@ -316,13 +308,13 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         return np.array(["False", "True"])[self._labels.encode(y)]
 
     def _probabilities(self, output: Array) -> Array:
-        found = activated(output, self.out_activation_)
+        found = softmax(output, axis=1) if self.out_activation_ == "softmax" else expit(output)
         return np.hstack([1 - found, found]) if found.shape[1] == 1 else found
 
     def _predicted(self, output: Array) -> Array:
-        if self.out_activation_ == "softmax" and output.shape[1] > 1:  # which keeps their order
+        if self.out_activation_ == "softmax":
             return self._labels.decode(output)
-        return self._labels.decode(activated(output, self.out_activation_))
+        return self._labels.decode(expit(output))
 
     def _score_of(self, y: Array, output: Array, weights: Array | None) -> float:
         right = self._predicted(output) == y

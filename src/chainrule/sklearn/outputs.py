@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.special import expit, softmax
 
 from chainrule.data.arrays import as_data
 from chainrule.data.batches import Batches, in_few_sizes
@@ -29,28 +28,6 @@ _SPARSE = 25
 
 _SPARSE_ROWS = 512
 """Rows of a sparse product at a time, which bound the memory: with fewer each takes longer."""
-
-
-ACTIVATED: dict[str, Callable[[Array], Array]] = {
-    "identity": lambda output: output,
-    "exp": np.exp,
-    "logistic": expit,
-    "relu": lambda output: np.maximum(output, 0),
-    "softmax": lambda output: softmax(output, axis=1),
-    "tanh": np.tanh,
-}
-"""What makes predictions of outputs, by `out_activation_`."""
-
-
-def activated(output: Array, name: str) -> Array:
-    """Outputs after the activation of this name.
-
-    Raises:
-        ValueError: for a name that `out_activation_` can't have.
-    """
-    if name not in ACTIVATED:
-        raise ValueError(f"out_activation_ is one of {', '.join(ACTIVATED)}; got {name!r}")
-    return ACTIVATED[name](output)
 
 
 def predicting_backend(model: Module, loss: Loss) -> Backend[Any]:

@@ -41,7 +41,6 @@ from chainrule.sklearn.training import (
     state_of,
     whole_network,
 )
-from chainrule.sklearn.weights import network_of
 from chainrule.train import Trainer
 
 _ONE_PER_LAYER = [list, tuple]
@@ -167,14 +166,17 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         validation = self._given_validation(*held_out, X.dtype)
         self._random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._outputs_of(y)
-        if first:
+        network = None if first else getattr(self, "_network", None)
+        if network is None:
             # scipy's L-BFGS-B computes in float64, and its line search needs all the digits.
             dtype = np.float64 if self.solver == "lbfgs" else X.dtype
             network = self._new_network([X.shape[1], *hidden, self.n_outputs_], dtype)
+        if first:
             network.initialize(self._random_state, X.dtype)
             self._begin(len(hidden) + 2)
         else:
-            network = self._as_set_now(network_of(self))
+            network.assign(self.coefs_, self.intercepts_)
+            network = self._as_set_now(network)
             self.out_activation_ = self._out_activation()
         self._network = network
         with whole_network(self):
@@ -284,9 +286,6 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _note_loss(self) -> None:
         """Keep what predictions need of the loss, as a training by it begins."""
-
-    def _note_labels(self) -> None:
-        """Keep what predictions need of the labels, where weights were set and nothing fitted."""
 
     def _objective(self, network: Network) -> Objective:
         return Objective(self._loss(), network.layers, float(self.alpha))
@@ -469,7 +468,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     def network_(self) -> Module:
         """The network, with the weights of `coefs_`."""
         check_is_fitted(self, "coefs_")
-        return network_of(self).model
+        self._network.assign(self.coefs_, self.intercepts_)
+        return self._network.model
 
     def _filled(self, X: Any, *, reset: bool) -> Any:
         """Rows without missing values: means in their places, and columns that say where."""
@@ -487,10 +487,10 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         """The outputs of the network for rows as a user gives them."""
         if self._known is not None and X is self._known[0]:
             return self._known[1]
-        network_of(self)
         X = validate_data(self, X, reset=False, **self._row_options())
         if self.allow_nan:
             X = self._filled(X.astype(self.coefs_[0].dtype), reset=False)
+        self._network.assign(self.coefs_, self.intercepts_)
         return Outputs(self._backend, X).compute()
 
     def __sklearn_tags__(self) -> Any:

@@ -24,7 +24,7 @@ _ROWS = 1024
 _PLAIN = "fdlq"
 """The types of numbers that need no look at before the network takes them."""
 
-_DECODE_BY = "_labels", "classes_", "out_activation_", "_is_activated"
+_DECODE_BY = "_labels", "classes_", "out_activation_", "_link"
 """The attributes of an estimator by which outputs become predictions."""
 
 

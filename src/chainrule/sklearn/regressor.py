@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import expit, softmax
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import StrOptions
@@ -15,11 +17,18 @@ from chainrule.graph.tensor import Array
 from chainrule.sklearn.base import weights_of_rows, whole_or_not_at_all
 from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_link, regression_loss
 from chainrule.sklearn.network import ACTIVATIONS
-from chainrule.sklearn.outputs import activated
 from chainrule.sklearn.perceptron import BasePerceptron
 from chainrule.sklearn.solvers import trains_by_batches
 from chainrule.sklearn.training import LossOfOutputs, Validation
 from chainrule.tabular.reading import check_dense
+
+_LINKS: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda output: output,
+    "exp": np.exp,
+    "logistic": expit,
+    "softmax": lambda output: softmax(output, axis=1),
+}
+"""What makes numbers of the network's outputs."""
 
 
 class MLPRegressor(RegressorMixin, BasePerceptron):
@@ -269,7 +278,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return regression_link(self.loss)
 
     def _note_loss(self) -> None:
-        self._is_activated = self.output_activation is not None
+        self._link = regression_link(self.loss)
 
     def _loss(self) -> Any:
         return regression_loss(self.loss)
@@ -279,7 +288,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return np.ascontiguousarray(y.reshape(len(y), -1), dtype)
 
     def _predicted(self, output: Array) -> Array:
-        found = output if self._is_activated else activated(output, self.out_activation_)
+        found = _LINKS[self._link](output)
         return found[:, 0] if found.shape[1] == 1 else found
 
     def _has_no_score(self) -> bool:
