@@ -278,7 +278,7 @@ def test_the_help_says_which_models_have_an_option(run, fails):
         ("--report=page.html", "realmlp", "cnn"),
     ]:
         name, _, _ = option.partition("=")
-        assert re.search(rf" {name} .*?\(of ([^)]*)\)", text)[1] == models
+        assert re.search(rf" {name} .*?\(for ([^)]*)\)", text)[1] == models
         refused = fails("train", "digits", "--model", other, option, code=2)
         assert (
             re.search(rf"{name} is an option of --model ([^;]*);", refused)[1].replace(
@@ -291,7 +291,7 @@ def test_the_help_says_which_models_have_an_option(run, fails):
         ("--target", "--header"),
         ("--lr", "--momentum"),
     ]:
-        assert "(of" not in text[text.index(f" {name} ") : text.index(f" {after} ")]
+        assert "(for" not in text[text.index(f" {name} ") : text.index(f" {after} ")]
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="the files of MNIST are not here")

@@ -101,7 +101,7 @@ def test_files_that_would_be_overwritten(run, fails, flowers):
         ("", [], "is empty"),
         ("a,b\n", [], "no rows"),
         ("a\n1\n2\n", [], "the one column 'a'"),
-        ("a,b\n1,2\n", [], ".csv has 1 row, of which no share can be held out. Give more rows."),
+        ("a,b\n1,2\n", [], ".csv has 1 row, of which no share can be held out. Give more rows, or"),
         ("a,b\n1,2\n3,nan\n", [], "line 3, column 'b': the value is missing"),
         ("a,b\n1,2\n,4\n", [], "line 3, column 'a': the value is missing"),
         ("a,b\n1,2\n3,inf\n", [], "not finite"),

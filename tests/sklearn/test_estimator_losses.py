@@ -229,8 +229,21 @@ def test_targets_that_are_dates_or_durations_are_no_numbers(unit):
     with pytest.raises(TypeError, match=r"y holds d.*a regression predicts numbers: "):
         regressor().fit(X, NUMBER, X_val=X, y_val=days)
     quantiles = regressor(loss=nn.PinballLoss([0.1, 0.9])).fit(X, NUMBER)
-    with pytest.raises(TypeError, match=r"y holds d.*a regression predicts numbers: "):
-        quantiles.score(X, days)
+    for fitted in (quantiles, regressor().fit(X, NUMBER)):
+        with pytest.raises(TypeError, match=r"y holds d.*a regression predicts numbers: "):
+            fitted.score(X, days)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("kind", [str, object])
+def test_text_that_is_no_finite_number_is_no_target(kind, solver):
+    for written in ("nan", "inf", "1e999"):
+        targets = NUMBER.astype(str).astype(kind)
+        targets[3] = written
+        with pytest.raises(ValueError, match=r"y contains (NaN|infinity)"):
+            regressor(solver=solver).fit(X, targets)
+        with pytest.raises(ValueError, match=r"y contains (NaN|infinity)"):
+            regressor().fit(X, NUMBER, X_val=X, y_val=targets)
 
 
 def test_predictions_are_by_the_loss_of_the_last_fit():

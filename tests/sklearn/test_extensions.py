@@ -381,6 +381,11 @@ def test_weights_that_are_set_are_used():
     estimator.coefs_[0] = np.zeros((4, 8))
     with pytest.raises(ValueError, match=r"coefs_\[0\].T has shape \(8, 4\)"):
         estimator.predict(X)
+    unfitted = regressor()
+    unfitted.coefs_, unfitted.intercepts_ = estimator.coefs_, estimator.intercepts_
+    for of in (unfitted.predict, lambda _: unfitted.network_):
+        with pytest.raises(ValueError, match=r"nothing was fitted.*call fit first"):
+            of(X)
 
 
 def test_draws_for_other_networks_are_left_alone():

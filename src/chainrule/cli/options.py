@@ -128,9 +128,9 @@ header_option = option(
 
 
 class SectionedCommand(click.Command):
-    """A command whose help lists its options by sections, each with the models that have it.
+    """A command whose help lists its options by sections.
 
-    Those that all models of rows have go without.
+    It names the models of each option that not all models of rows have.
     """
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -142,7 +142,7 @@ class SectionedCommand(click.Command):
                 name, text = record
                 models = getattr(parameter, "models", ())
                 if models and not {*ROW_MODELS} <= {*models}:
-                    text += f" (of {', '.join(models)})"
+                    text += f" (for {', '.join(models)})"
                 sections.setdefault(heading, []).append((name, text))
         for heading, records in sections.items():
             with formatter.section(heading):

@@ -173,7 +173,8 @@ def _split(
         return x, y, None
     if len(x) < 2:
         raise ValueError(
-            f"{data.name} has 1 row, of which no share can be held out. Give more rows."
+            f"{data.name} has 1 row, of which no share can be held out. Give more rows, or "
+            "--validation-fraction 0."
         )
     stratify = task.classes is not None and int(np.bincount(y).min()) > 1
     train_part, held_out = split(x, y, fraction, seed=seed, stratify=stratify)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
@@ -467,9 +468,18 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     @property
     def network_(self) -> Module:
         """The network, with the weights of `coefs_`."""
+        return self._with_its_weights().model
+
+    def _with_its_weights(self) -> Network:
+        """The network, with the weights of `coefs_`."""
         check_is_fitted(self, "coefs_")
+        if not hasattr(self, "_network"):
+            raise NotFittedError(
+                "coefs_ was set and nothing was fitted, so no network holds the weights: call fit "
+                "first, then set weights of the same shapes"
+            )
         self._network.assign(self.coefs_, self.intercepts_)
-        return self._network.model
+        return self._network
 
     def _filled(self, X: Any, *, reset: bool) -> Any:
         """Rows without missing values: means in their places, and columns that say where."""
@@ -487,10 +497,10 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         """The outputs of the network for rows as a user gives them."""
         if self._known is not None and X is self._known[0]:
             return self._known[1]
+        self._with_its_weights()
         X = validate_data(self, X, reset=False, **self._row_options())
         if self.allow_nan:
             X = self._filled(X.astype(self.coefs_[0].dtype), reset=False)
-        self._network.assign(self.coefs_, self.intercepts_)
         return Outputs(self._backend, X).compute()
 
     def __sklearn_tags__(self) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import check_consistent_length
+from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted
@@ -321,6 +321,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
             sample_weight: a weight for each row.
         """
         if not self._has_no_score():
+            _refuse_times(np.asarray(y))
             return float(super().score(X, y, sample_weight))
         check_is_fitted(self)
         output = self._output(X)
@@ -332,19 +333,23 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
 
 
 def _numbers(y: Array) -> Array:
-    """Checked targets as numbers.
+    """Checked targets as numbers, which are finite."""
+    _refuse_times(y)
+    if y.dtype.kind in "SU":
+        y = y.astype(np.float64)
+    assert_all_finite(y, input_name="y")  # of text and objects, which scikit-learn checks before
+    return y
 
-    Raises:
-        TypeError: for dates and durations, whose unit is not known.
-    """
-    kind = y.dtype.kind
-    if kind in "mM":
-        what, remedy = {
-            "M": ("dates", "take a duration since a day of your choice, in a unit"),
-            "m": ("durations", "divide them by a unit, as np.timedelta64(1, 's')"),
-        }[kind]
-        raise TypeError(f"y holds {what}, and a regression predicts numbers: {remedy}")
-    return y.astype(np.float64) if kind in "SU" else y
+
+def _refuse_times(y: Array) -> None:
+    """Raise TypeError for dates and durations, whose unit is not known."""
+    remedies = {
+        "M": "dates, and a regression predicts numbers: take a duration since a day, in a unit",
+        "m": "durations, and a regression predicts numbers: divide them by a unit, as "
+        "np.timedelta64(1, 's')",
+    }
+    if y.dtype.kind in remedies:
+        raise TypeError(f"y holds {remedies[y.dtype.kind]}")
 
 
 def r2(y: Array, predicted: Array, weights: Array | None = None) -> float:

@@ -237,10 +237,10 @@ KINDS: dict[str, Any] = {"number": Number, "category": Category, "date": Dates, 
 
 
 _FAR = 2.0**100
-"""Numbers of a column without a unit are up to 4 times this in the training."""
+"""A column has the unit 1 where a quarter of its largest number in training is below this."""
 
 _MOST = 4 * _FAR
-"""Numbers that lie farther out in other rows are clipped, as `nn.RobustScale` does to 3 spreads."""
+"""Numbers of other rows that lie farther out are clipped, as `nn.RobustScale` does to 3 spreads."""
 
 
 def unit_of(values: NDArray[np.float64]) -> float:
@@ -263,8 +263,7 @@ def to_units(values: NDArray[np.float64], units: Any) -> NDArray[np.float64]:
     if units is not None:
         with np.errstate(over="ignore"):
             values /= units
-    np.maximum(values, -_MOST, out=values)
-    return np.minimum(values, _MOST, out=values)
+    return values.clip(-_MOST, _MOST, out=values)
 
 
 def phase(days: NDArray[np.float64], cycle: str) -> NDArray[np.float64]:
