@@ -17,7 +17,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.dtypes import check_unmasked
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.context import local, no_grad
+from chainrule.graph.context import no_grad
 from chainrule.graph.registered import functions
 
 if TYPE_CHECKING:
@@ -39,20 +39,6 @@ def _product(left: Any, right: TensorLike) -> Any:
     if owner.is_state and product.shape != owner.shape:
         raise ShapeError(f"{owner._label} has shape {left.shape}; @= gives {product.shape}")
     return product
-
-
-def _with_elements(state: Any, index: Any, value: Any) -> Any:
-    """The value of a State with other elements at an index, as operations of a graph."""
-    if not hasattr(value, "dtype"):
-        value = np.asarray(value)
-    is_mask = hasattr(index, "dtype") and index.dtype.kind == "b" and index.shape == state.shape
-    if is_mask and value.ndim == 0:
-        return functions["where"](index, value, state)
-    everywhere = np.arange(state.size).reshape(state.shape)
-    places = functions["getitem"](everywhere, index)
-    if places.value is not None and np.array_equal(places.value, everywhere):
-        return value
-    return functions["put"](state, places, value)
 
 
 class InPlaceOperators:
@@ -138,10 +124,7 @@ class InPlaceOperators:
         return self._take_result("^=", lambda: operator.xor(self, other))
 
     def __setitem__(self: Any, index: Any, value: TensorLike) -> None:
-        """Replace elements of a State, in a copy, by NumPy's indices; another Tensor refuses.
-
-        While a graph is captured a mask has the State's shape, and one value for all its elements.
-        """
+        """Replace elements of a State, in a copy, by NumPy's indices; another Tensor refuses."""
         owner = getattr(self, "owner", self)
         if not owner.is_state:
             raise TypeError(
@@ -151,10 +134,8 @@ class InPlaceOperators:
                 "gradient is replaced, as by p.grad = 0.5 * p.grad"
             )
 
-        def written() -> Any:
+        def written() -> Array:
             check_unmasked("v of x[i] = v", value)
-            if local.context.capture is not None:
-                return _with_elements(owner, index, value)
             values = value if isinstance(value, (int, float)) else np.asarray(value)
             array: Array = owner.numpy().astype(np.result_type(owner.dtype, values))
             array[index] = values
