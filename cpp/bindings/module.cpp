@@ -57,7 +57,7 @@ void shuffle(OrderArray order, std::uint64_t seed, std::uint64_t epoch) {
 // For tests: how many threads take the next steps, after steps that took so many seconds.
 void bind_thread_choice(nb::module_& module) {
   using chainrule::ThreadChoice;
-  nb::class_<ThreadChoice>(module, "ThreadChoice", "By how many threads short steps are shared.")
+  nb::class_<ThreadChoice>(module, "ThreadChoice", "By how many threads steps are shared.")
       .def(nb::init<>())
       .def(
           "next",

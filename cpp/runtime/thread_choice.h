@@ -45,7 +45,7 @@ class ThreadChoice {
   bool is_short() const { return shared_ <= short_step; }
   // Whether both have been, or one thread takes too long.
   bool is_tried() const {
-    if (turns_ > trials && alone_ > clearly * shared_) return true;
+    if (turns_ > trials + 1 && alone_ > clearly * shared_) return true;
     return turns_ >= 2 * trials || (!is_short() && most_ * shared_ > long_alone);
   }
 
@@ -54,9 +54,9 @@ class ThreadChoice {
   static constexpr std::int64_t steps_of_a_trial = 4;
   static constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();
   static constexpr double short_step = 200e-6;
-  // Where one thread might take longer for a step that is not short, it is not tried.
+  // Longer steps than these are tried alone only where one thread needs at most this time for one.
   static constexpr double long_alone = 4e-3;
-  // So many times the time of many threads needs no more trials.
+  // Two turns alone that take this many times as long as shared ones need no third.
   static constexpr double clearly = 1.5;
   static constexpr double seconds_until_anew = 2;
   static constexpr double unknown = std::numeric_limits<double>::infinity();

@@ -22,7 +22,7 @@ def shuffle(order: NDArray[np.int64], seed: int, epoch: int) -> None:
     """Fills an int64 array with 0 ... n - 1 in the order of the epoch."""
 
 class ThreadChoice:
-    """By how many threads short steps are shared; for tests."""
+    """By how many threads steps are shared; for tests."""
 
     def __init__(self) -> None: ...
     def next(self, most: int) -> tuple[int, int]:

@@ -96,6 +96,13 @@ def test_text_among_numbers(read):
     assert read(lines([*range(30), "?", ""]), doubts=True).doubts == ()
 
 
+@pytest.mark.parametrize("options", [{"doubts": True}, {"labels": lambda names, header: "a"}])
+def test_a_gap_among_texts_and_numbers_beyond_64_bits_is_missing(read, options):
+    column = read(lines([f"{10**20 - 1}", "yes", ""]), **options).frame["a"]
+    assert column.isna().tolist() == [False, False, True]
+    assert column.tolist()[:2] == [f"{10**20 - 1}", "yes"]
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_large_whole_numbers_beside_a_gap(read, tmp_path, kind):
     frame = pandas.DataFrame({"a": pandas.array([*IDS, None], "Int64"), "n": range(21)})

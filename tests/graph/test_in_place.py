@@ -210,8 +210,27 @@ def test_items_that_do_not_fit_are_refused():
         b[:] = np.ma.masked_less([5, 6, 7], 6)
     narrow[0] = 255
     assert b.tolist() == [1, 2, 3] and narrow.tolist() == [255, 2, 3]
-    with pytest.raises(cr.SymbolicError, match="captured"):
+    with pytest.raises(cr.SymbolicError, match=r"captured.*x.assign\(chainrule.put_along_axis"):
         cr.capture(lambda: b.__setitem__(0, 1))
+    for given, error in (([2.5, 1.0, 1.0], cr.DTypeError), ([1, 2], ValueError)):
+        with pytest.raises(error):
+            cr.compile(lambda v: b.__setitem__(slice(None), v))(cr.tensor(given))
+    assert b.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("index", [slice(None), Ellipsis])
+def test_all_elements_are_set_in_a_compiled_function(index):
+    """``velocity[:] = momentum * velocity + grad``, as books write optimisers."""
+    eager, compiled = cr.Buffer([1.0, 2.0]), cr.Buffer([1.0, 2.0])
+
+    def step(velocity, g):
+        velocity[index] = 0.5 * velocity + g
+
+    run = cr.compile(lambda g: step(compiled, g))
+    for g in ([1.0, -1.0], [3.0, 2.0]):
+        step(eager, cr.tensor(g))
+        run(cr.tensor(g))
+    assert compiled.tolist() == eager.tolist() == [3.75, 2.0]
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -281,7 +281,7 @@ def test_short_steps_go_on_with_as_many_threads_as_are_faster():
     assert threads_of_turns(_core.ThreadChoice(), 50e-6, 60e-6, 9) == [*tried, 1, 1, 1]
     assert threads_of_turns(_core.ThreadChoice(), 60e-6, 50e-6, 9) == [*tried, 4, 4, 4]
     assert threads_of_turns(_core.ThreadChoice(), 400e-6, 900e-6, 9) == [*tried, 1, 1, 1]
-    assert threads_of_turns(_core.ThreadChoice(), 300e-6, 100e-6, 6) == [*tried[:4], 4, 4]
+    assert threads_of_turns(_core.ThreadChoice(), 300e-6, 100e-6, 6) == [*tried[:5], 4]
     assert threads_of_turns(_core.ThreadChoice(), 1e-6, 1100e-6, 9) == [4] * 9  # not short
     assert threads_of_turns(_core.ThreadChoice(), 50e-6, 180e-6, 9, most=64)[-1] == 1
     assert threads_of_turns(_core.ThreadChoice(), 1e-6, 2e-6, 9, most=1) == [1] * 9

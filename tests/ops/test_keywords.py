@@ -140,6 +140,16 @@ def test_other_arguments_of_pytorch_say_what_stands_for_them(call, remedy):
         call(cr.tensor(X))
 
 
+def test_what_stands_for_an_argument_is_said_of_its_function_alone():
+    for call in (
+        lambda x: functional.leaky_relu(x, alpha=1),
+        lambda x: cr.trace(x, dim1=0),
+        lambda x: cr.std(x, out_int32=False),
+    ):
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            call(cr.tensor(X))
+
+
 def test_the_signature_shows_numpys_names():
     assert list(inspect.signature(cr.sum).parameters)[:3] == ["x", "axis", "keepdims"]
 

@@ -307,8 +307,8 @@ def _remedy(name: str, before: Any, now: Any) -> str:
     """What to do instead of setting an attribute of a module."""
     if isinstance(now, (list, tuple, dict)):
         return (
-            "A Tensor in it can be a chainrule.Buffer where later calls read it, an attribute of "
-            "its own where none does, or be returned"
+            "Return what is in it. A Tensor that later calls read can be a chainrule.Buffer, one "
+            "that none reads an attribute of its own"
         )
     if before is None or before is MISSING:
         other = "set it before, as by a call of the module outside the function"

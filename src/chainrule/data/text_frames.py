@@ -136,9 +136,9 @@ class _TextTable:
             warnings.simplefilter("error", pd.errors.DtypeWarning)
             try:
                 try:
-                    return self._read(dtype=dtypes)
+                    table = self._read(dtype=dtypes)
                 except pd.errors.DtypeWarning:  # numbers in a part of the rows, text in another
-                    return self._read(dtype=dtypes, low_memory=False)
+                    table = self._read(dtype=dtypes, low_memory=False)
             except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
                 last = self.check_lengths()
                 if "EOF inside string" in str(error):
@@ -149,6 +149,12 @@ class _TextTable:
                 raise
             except pd.errors.EmptyDataError:
                 return pd.DataFrame(columns=range(len(self.layout.names)))
+        for number in {*table} - {*dtypes}:
+            # Among texts with a number beyond uint64, pandas leaves an empty cell as it is.
+            column = table[number]
+            if frame_cells.is_text(column) and (is_empty := column == "").any():
+                table[number] = column.mask(is_empty)
+        return table
 
     def texts_of(self, number: int, **options: Any) -> Any:
         """A column again, as text."""

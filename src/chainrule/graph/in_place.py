@@ -16,8 +16,8 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.dtypes import check_unmasked
-from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.context import no_grad
+from chainrule.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.graph.context import local, no_grad
 from chainrule.graph.registered import functions
 
 if TYPE_CHECKING:
@@ -133,6 +133,16 @@ class InPlaceOperators:
                 "from parts, and so does chainrule.tensor of a NumPy array that you fill. A "
                 "gradient is replaced, as by p.grad = 0.5 * p.grad"
             )
+
+        if local.context.capture is not None:
+            if index is not Ellipsis and not (isinstance(index, slice) and index == slice(None)):
+                raise SymbolicError(
+                    "x[i] = v needs the values of x, which a captured graph does not know yet: "
+                    "x.assign(chainrule.put_along_axis(x, i, v, axis)), or put or where in its "
+                    "place; x[:] = v takes a value for all of x"
+                )
+            self._take("x[:] = v", lambda: value)
+            return
 
         def written() -> Array:
             check_unmasked("v of x[i] = v", value)

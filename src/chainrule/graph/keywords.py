@@ -31,17 +31,27 @@ NOT_TAKEN = {
     "size_average": (None, "for True it is reduction='mean', for False reduction='sum'"),
     "reduce": (None, "for False it is reduction='none'; for True leave it out"),
     "generator": (None, "call it inside `with chainrule.use_generator(generator):`"),
-    "alpha": (1, "multiply before, as in {name}(x, alpha * y)"),
-    "rounding_mode": (None, "for 'floor' it is x // y, for 'trunc' chainrule.trunc(x / y)"),
-    "as_tuple": (True, "the matrix with the indices of one element in each row is argwhere(x)"),
-    "accumulate": (False, "chainrule.add_along_axis(x, indices, values, axis) adds"),
-    "out_int32": (False, "cast after, as by astype('int32')"),
-    "dim0": (None, "two axes are swapped by x.swapaxes(dim0, dim1)"),
-    "dim1": (None, "two axes are swapped by x.swapaxes(dim0, dim1)"),
     "order": ("C", "elements are in row-major order; those of x.T are in the other one"),
 }
 """Arguments of NumPy's and PyTorch's functions that a function has not: the default, which changes
 nothing, and what to do instead."""
+
+_TIMES = 1, "multiply before, as in {name}(x, alpha * y)"
+_SWAPPED = None, "two axes are swapped by x.swapaxes(dim0, dim1)"
+_NOT_TAKEN_BY = {
+    ("add", "alpha"): _TIMES,
+    ("subtract", "alpha"): _TIMES,
+    ("divide", "rounding_mode"): (
+        None,
+        "for 'floor' it is x // y, for 'trunc' chainrule.trunc(x / y)",
+    ),
+    ("nonzero", "as_tuple"): (True, "the matrix with an element's indices a row is argwhere(x)"),
+    ("put", "accumulate"): (False, "chainrule.add_along_axis(x, indices, values, axis) adds"),
+    ("searchsorted", "out_int32"): (False, "cast after, as by astype('int32')"),
+    ("transpose", "dim0"): _SWAPPED,
+    ("transpose", "dim1"): _SWAPPED,
+}
+"""The same of single functions: (function, argument)."""
 
 
 class Keywords(TypedDict, total=False):
@@ -171,13 +181,14 @@ def own_names(
             raise TypeError(f"{name}: {both} are two names of one argument; give one of them")
         if known in own or takes_any:
             found[known] = value
-        elif known not in NOT_TAKEN:
+            continue
+        not_taken = _NOT_TAKEN_BY.get((name, known)) or NOT_TAKEN.get(known)
+        if not_taken is None:
             raise TypeError(
                 f"{name}() got an unexpected keyword argument {known!r}; it takes {_listed(own)}"
             )
-        elif value is not NOT_TAKEN[known][0]:
-            remedy = NOT_TAKEN[known][1].format(name=name)
-            raise TypeError(f"{name} has no argument {known!r}: {remedy}")
+        if value is not not_taken[0]:
+            raise TypeError(f"{name} has no argument {known!r}: {not_taken[1].format(name=name)}")
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from chainrule import checks
-from chainrule.errors import FileError, warn
+from chainrule.errors import FileError, printable, warn
 from chainrule.graph.placement import check_device
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, from_description, ties, to_description
@@ -246,7 +246,7 @@ def build_model(
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
-            raise RuntimeError(f"{path} does not fit the model. {error}") from None
+            raise RuntimeError(f"{printable(str(path))} does not fit the model. {error}") from error
         model._column_names = columns
         warn_of_hooks(description, model)
         return model.eval()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import printable
 from chainrule.graph.context import MISSING
 from chainrule.graph.tensor import Array
 
@@ -69,7 +70,10 @@ class Names(Probe):
 
     def __str__(self) -> str:
         added = [] if self.length is None else list(self.target)[self.length :]
-        changed = [f"{name} {self.what}" for name in [*(n for _, n in self.changed()), *added]]
+        changed = [
+            f"{printable(str(name))} {self.what}"
+            for name in [*(n for _, n in self.changed()), *added]
+        ]
         return ", ".join(changed) or f"names {self.what}"
 
 
