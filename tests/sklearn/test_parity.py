@@ -5,6 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule import Predictor
 
 pytest.importorskip("sklearn", "1.7")  # its networks take no weights of rows before
@@ -225,6 +226,24 @@ def test_float32(kind, y, solver):
     dtypes = [{a.dtype for a in (*e.coefs_, *e.intercepts_)} for e in (theirs, mine)]
     assert dtypes[0] == dtypes[1]
     assert mine.predict(rows).dtype == theirs.predict(rows).dtype
+
+
+@pytest.mark.parametrize("weights", [None, "weighted"])
+def test_many_rows_by_several_threads(weights):
+    many = np.random.default_rng(1).normal(size=(5323, 6))
+    y = np.digitize(many[:, 0] * many[:, 1] + many[:, 2], [-0.5, 0.5])
+    given = np.linspace(0.5, 2, len(y)) if weights else None
+    parameters = {"solver": "lbfgs", "max_iter": 4, "sample_weight": given}
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            cr.set_num_threads(threads)
+            theirs, mine = pair("MLPClassifier", y, many, **parameters)
+            assert_same(theirs, mine)
+            found.append([mine.loss_, *map(np.ndarray.tobytes, mine.coefs_)])
+    finally:
+        cr.set_num_threads(None)
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])

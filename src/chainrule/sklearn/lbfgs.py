@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,9 +20,15 @@ from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Module
 from chainrule.sklearn.objective import Objective
 from chainrule.sklearn.sparse_rows import as_taken_by, form_of_parts
+from chainrule.system.threads import ThreadShare, get_num_threads, one_blas_thread
 
 _ROWS = 512
 """Rows of which loss and gradient are computed at a time: what that needs stays in the cache."""
+_BATCHES = 2
+"""Batches of a run. The totals of runs are added in their order, by whichever thread they were
+computed: so the sums are the same for any number of threads."""
+_RUNS_OF_A_THREAD = 2
+"""At least; for fewer a thread takes longer to wake up than the runs would."""
 
 
 class FullObjective:
@@ -48,39 +57,62 @@ class FullObjective:
         self._rows = len(y)
         self._total = float(self._rows if weights is None else weights.sum())
         self._parameters = list(model.parameters())
-        size = min(_ROWS, self._rows) if objective.adds_up else self._rows
-        self._sizes = [size, *([self._rows % size] if self._rows % size else [])]
-        graphs = [self._captured(size) for size in self._sizes]
-        block = StateBlock([*self._parameters, *(read for graph in graphs for read in graph.reads)])
+        self._size = min(_ROWS, self._rows) if objective.adds_up else self._rows
+        rest = self._rows % self._size
+        starts = [*range(0, self._rows - rest, _BATCHES * self._size), self._rows - rest]
+        self._runs = list(itertools.pairwise([*starts, *([self._rows] if rest else [])]))
+        # CSR rows are brought into their form by Python, of which one thread runs at a time.
+        most = len(self._runs) // _RUNS_OF_A_THREAD if self._form is None else 1
+        threads = max(1, min(get_num_threads(), most))
+        graphs = [self._captured(rows) for rows in (self._size, rest) if rows]
+        self._block = StateBlock([*self._parameters, *(r for graph in graphs for r in graph.reads)])
         ones = [1.0] * (1 + len(self._parameters))
-        self._steps = [NativeStep(graph, block, ones) for graph in graphs]
+        self._steps = [[NativeStep(g, self._block, ones) for g in graphs] for _ in range(threads)]
+        self._share = ThreadShare(1) if threads > 1 else ThreadShare()
+        self._pool = ThreadPoolExecutor(max(1, threads - 1))
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
         """The objective and its gradient; infinity where it is not finite."""
         self.assign(vector)
+        self._block.copy_assigned()  # else the first run would, while the others wait
+        others = [self._pool.submit(self._run_share, i) for i in range(1, len(self._steps))]
+        shares = [self._run_share(0), *(other.result() for other in others)]
         totals: list[Array] = []
-        for arrays, number in self._parts():
-            rows, step = len(arrays[-1]), self._steps[number]
-            step.bind(arrays)
-            run = step.run(in_order(rows), 0, rows // self._sizes[number], totals=totals)
-            step.release()
-            if run.status != "ok":
+        for found in itertools.chain(*shares):
+            if found is None:
                 return np.inf, np.full(vector.shape, np.nan)
-            totals = run.totals
+            totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
         gradient = np.concatenate([np.ravel(total) for total in totals[1:]])
         penalty, of_penalty = self._objective.penalty(self._parameters, self._total)
         return float(totals[0]) + penalty, gradient + of_penalty
 
-    def _parts(self) -> Iterator[tuple[list[Any], int]]:
-        """Arrays, and the number of the step for them: full batches at first, then the rest."""
-        size = self._sizes[0]
-        full = self._rows - self._rows % size
-        ends = [full] if self._form is None else range(size, full + 1, size)
-        start = 0
-        for end in [*ends, *([self._rows] if full < self._rows else [])]:
-            others = [a[start:end] for a in self._others]
-            yield [*self._inputs(start, end), *others], int(start == full)
-            start = end
+    @contextmanager
+    def threads(self) -> Iterator[None]:
+        """Calls run in threads of their own inside the block."""
+        with self._pool, one_blas_thread() if len(self._steps) > 1 else nullcontext():
+            yield
+
+    def _run_share(self, thread: int) -> list[list[Array] | None]:
+        """The totals of each run of a thread; None where the loss is not finite."""
+        count, threads = len(self._runs), len(self._steps)
+        mine = self._runs[count * thread // threads : count * (thread + 1) // threads]
+        with self._share.taken():
+            return [self._run(self._steps[thread], begin, end) for begin, end in mine]
+
+    def _run(self, steps: list[NativeStep], begin: int, end: int) -> list[Array] | None:
+        size = min(self._size, end - begin)
+        step = steps[0] if size == self._size else steps[1]
+        rows = end - begin if self._form is None else size
+        totals: list[Array] = []
+        for start in range(begin, end, rows):
+            others = [a[start : start + rows] for a in self._others]
+            step.bind([*self._inputs(start, start + rows), *others])
+            run = step.run(in_order(rows), 0, rows // size, totals=totals)
+            step.release()
+            if run.status != "ok":
+                return None
+            totals = run.totals
+        return totals
 
     def _inputs(self, start: int, end: int) -> list[Array]:
         """What the model takes of the rows from one to another."""
@@ -140,8 +172,9 @@ def minimize_by_lbfgs(
     """
     options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
     begin = objective.vector()
-    found: OptimizeResult = minimize(
-        objective, begin, method="L-BFGS-B", jac=True, options=options, callback=callback
-    )
+    with objective.threads():
+        found: OptimizeResult = minimize(
+            objective, begin, method="L-BFGS-B", jac=True, options=options, callback=callback
+        )
     objective.assign(found.x)
     return found

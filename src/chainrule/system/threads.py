@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -125,6 +125,17 @@ def hold_numpy() -> None:
 def numpy_threads() -> int | None:
     """The number of threads of NumPy's products now; None where no library tells it."""
     return max((library.num_threads for library in _numpy_libraries()), default=None)
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """While it is open, products and solvers of NumPy and SciPy run in one thread.
+
+    Their results are the same bits on any number of CPUs then, and their threads, which spin for
+    0.1 s after each call, leave the CPUs to others.
+    """
+    from threadpoolctl import threadpool_limits  # a fifth of the time of our import
+
+    return threadpool_limits(1, user_api="blas")
 
 
 def _numpy_libraries() -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.system.threads import one_blas_thread
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.linear import Inputs, least_squares, logistic
 from chainrule.tabular.targets import Classes, Target, powers_of_two
@@ -82,7 +83,7 @@ def baselines(
         codes, rows = model.target.encode(train[1]), model.target.encode(test[1])
         inputs = _inputs(model.columns, train[0], len(codes), classes)
         if not inputs.is_too_large:
-            with _one_thread():
+            with one_blas_thread():
                 shares = logistic(inputs, codes, classes, test[0])
             found["a linear model"] = _hits(shares, rows)
         shares = np.bincount(codes, minlength=classes) / len(codes)
@@ -91,7 +92,7 @@ def baselines(
         known, y = model.target.values(train[1]), model.target.values(test[1])
         inputs = _inputs(model.columns, train[0], len(known))
         if not inputs.is_too_large:
-            with _one_thread():
+            with one_blas_thread():
                 predicted = least_squares(inputs, known, test[0])
             found["a linear model"] = _errors(predicted, y)
         found["the mean"] = _errors(np.broadcast_to(known.mean(axis=0), y.shape), y)
@@ -102,13 +103,6 @@ def _inputs(columns: Columns, table: Any, targets: int, classes: int = 1) -> Inp
     inputs = Inputs(columns, table, classes)
     check_rows(inputs.count, targets)
     return inputs
-
-
-def _one_thread() -> Any:
-    """While it is open NumPy's products and solvers run in one thread: the same bits anywhere."""
-    from threadpoolctl import threadpool_limits  # it takes a fifth of the time of our import
-
-    return threadpool_limits(1, user_api="blas")
 
 
 def _hits(shares: NDArray[np.float64], codes: NDArray[np.int64]) -> dict[str, float]:
