@@ -265,7 +265,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return X, y
 
     def _checked(self, X: Any, y: Any, **options: Any) -> tuple[Any, Array]:
-        X, y = super()._checked(X, y, y_numeric=True, **options)
+        X, y = super()._checked(X, y, **options)
         return X, _numbers(y)
 
     def _outputs_of(self, y: Array) -> int:
@@ -325,7 +325,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
             return float(super().score(X, y, sample_weight))
         check_is_fitted(self)
         output = self._output(X)
-        y = _numbers(_check_y(y, y_numeric=True))
+        y = _numbers(_check_y(y))
         check_consistent_length(output, y, sample_weight)
         weights = weights_of_rows(output, y, sample_weight, dtype=output.dtype)
         validation = Validation(None, self._targets(y, output.dtype), weights, lambda *_: 0.0)
@@ -335,10 +335,11 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
 def _numbers(y: Array) -> Array:
     """Checked targets as numbers, which are finite."""
     _refuse_times(y)
-    if y.dtype.kind in "SU":
-        y = y.astype(np.float64)
-    assert_all_finite(y, input_name="y")  # of text and objects, which scikit-learn checks before
-    return y
+    if y.dtype.kind not in "OSU":
+        return y
+    numbers: Array = y.astype(np.float64)
+    assert_all_finite(numbers, input_name="y")  # scikit-learn's check is blind in text and objects
+    return numbers
 
 
 def _refuse_times(y: Array) -> None:
