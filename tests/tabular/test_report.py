@@ -344,6 +344,17 @@ def test_estimators_have_a_method(kind, tmp_path):
     assert rows["trained on"][0].startswith("160 rows")
 
 
+def test_an_estimators_columns_may_be_in_any_order(tmp_path):
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    x = FRAME[["size <m2>", "noise"]]
+    model = sklearn.MLPRegressor(solver="lbfgs", random_state=0).fit(x[TRAIN], PRICE[TRAIN])
+    pages = []
+    for columns in (["size <m2>", "noise"], ["noise", "size <m2>"]):
+        model.report(tmp_path / "r.html", x[TEST][columns], PRICE[TEST])
+        pages.append((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert pages[0] == pages[1]
+
+
 @pytest.mark.parametrize("stops", [False, True])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_epoch_whose_weights_were_kept(stops, tmp_path):

@@ -33,8 +33,7 @@ class PerceptronPredictions(Predictions):
 
     def __init__(self, estimator: Any) -> None:
         check_is_fitted(estimator, "coefs_")
-        names = getattr(estimator, "feature_names_in_", None)
-        self._names = None if names is None else tuple(names.tolist())
+        self._names = names_of_columns(estimator)
         self._imputer = copy.deepcopy(estimator.imputer_) if estimator.allow_nan else None
         model = copy.deepcopy(estimator.network_)
         model._column_names = self._names if self._imputer is None else None
@@ -73,3 +72,9 @@ class PerceptronPredictions(Predictions):
             x = self._imputer.transform(x)
         found: Array = self._network.predict(x)
         return found
+
+
+def names_of_columns(estimator: Any) -> tuple[str, ...] | None:
+    """The names of the columns in `fit`, in their order; None of an array."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else tuple(names.tolist())

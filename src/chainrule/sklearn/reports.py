@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from chainrule.sklearn.predictions import names_of_columns
+from chainrule.tables import in_order
 from chainrule.tabular import Columns, write_report
 from chainrule.tabular.kinds import Number
 from chainrule.tabular.reading import read
@@ -85,7 +87,7 @@ class Reported:
             classes_of(estimator.classes_) if self.is_classification
             else fit_target("regression", y)
         )  # fmt: skip
-        table = read(X, "X")
+        table = read(in_order(X, names_of_columns(estimator), "X"), "X")
         self._names = table.names or tuple(f"x{number}" for number in range(table.width))
         cells = [table.column(n, name, "numbers") for n, name in enumerate(self._names)]
         medians = [np.median(c.values[~c.missing]) if (~c.missing).any() else 0.0 for c in cells]
@@ -114,7 +116,7 @@ class Reported:
         return found
 
     def _rows(self, table: Any) -> Any:
-        """A table as the estimator takes it, also where it came as a dict of columns."""
+        """A table as the estimator takes it; of a dict the array, in the order of `fit`."""
         if not isinstance(table, dict):
             return table
         return np.stack([np.array(table[name], np.float64) for name in self._names], axis=1)
