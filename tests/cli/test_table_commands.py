@@ -232,7 +232,20 @@ def test_a_model_that_was_saved_in_python(run):
     frame.to_csv("t.csv", index=False)
     predicted = np.array(run("predict", "m", "t.csv").stdout.split()[1:], float)
     np.testing.assert_allclose(predicted, model.predict(frame), rtol=1e-6)
-    assert "regression" in run("info", "m").stdout
+    found = run("info", "m").stdout
+    assert "regression" in found and "None" not in found
+    assert re.search(r"^data +60 rows$", found, re.MULTILINE)
+
+
+def test_several_targets_have_a_column_each(run):
+    frame = people()
+    targets = frame[["age", "income"]].to_numpy()
+    model = tabular.fit(frame[["town", "age"]], targets, "regression", preset="fast", epochs=2)
+    model.save("m")
+    frame.to_csv("t.csv", index=False)
+    header, *rows = cells_of(run("predict", "m", "t.csv").stdout)
+    assert header == ["prediction_0", "prediction_1"]
+    np.testing.assert_allclose(np.array(rows, float), model.predict(frame), rtol=1e-6)
 
 
 def test_standard_input(start, table, tmp_path):

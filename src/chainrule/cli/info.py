@@ -58,7 +58,8 @@ def _show_table(saved: SavedTable) -> None:
     model, report = saved.model, saved.model.report
     output.line("task", describe_task(model.classes, saved.target))
     rows, seconds = report.get("rows"), report.get("seconds")
-    output.line("data", f"{saved.metadata.get('data')}: {rows:,} rows")
+    name = saved.metadata.get("data")  # None of a model that was saved from Python
+    output.line("data", f"{rows:,} rows" if name is None else f"{name}: {rows:,} rows")
     count = sum(output.count_parameters(member) for member in model.members)
     networks = f"{len(model.members)} networks" if len(model.members) > 1 else "1 network"
     output.line(

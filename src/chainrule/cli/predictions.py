@@ -40,7 +40,7 @@ def table_to_csv(saved: SavedTable, frame: Any, *, proba: bool) -> str:
     """A header and a line for each row of a table, as `to_csv`."""
     model = saved.model
     if model.classes is None:
-        return _csv([saved.target], ([str(value)] for value in model.predict(frame)))
+        return _csv(*_table_of_numbers(model.predict(frame), saved.target))
     shares = model.predict_proba(frame)
     return _csv(*_table_of_classes(model.classes, shares.argmax(axis=1), shares if proba else None))
 
@@ -58,8 +58,7 @@ def _table(outputs: Array, saved: SavedModel, proba: bool) -> tuple[list[str], I
     """The names of the columns, and the cells of each row."""
     classes = saved.task.classes
     if classes is None:
-        names = _names(outputs.shape[1], saved.trained_on["target"])
-        return names, ([str(value) for value in row] for row in outputs)
+        return _table_of_numbers(outputs, saved.trained_on["target"])
     shares = softmax(outputs.astype(np.float64)) if proba else None
     return _table_of_classes(classes, outputs.argmax(axis=1), shares)
 
@@ -78,7 +77,10 @@ def _table_of_classes(
     )
 
 
-def _names(values: int, target: str | None) -> list[str]:
-    if values > 1:
-        return [f"prediction_{i}" for i in range(values)]
-    return ["prediction" if target is None else target]
+def _table_of_numbers(values: Array, target: str | None) -> tuple[list[str], Iterable[list[str]]]:
+    """The name of the target, or numbered names of several, and the numbers of each row."""
+    columns = values.reshape(len(values), -1)
+    names = ["prediction" if target is None else target]
+    if columns.shape[1] > 1:
+        names = [f"prediction_{number}" for number in range(columns.shape[1])]
+    return names, ([str(value) for value in row] for row in columns)
