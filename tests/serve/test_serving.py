@@ -173,6 +173,24 @@ def test_rows_of_a_network(network, network_server):
         assert answer["predictions"] == ["xy"[i] for i in logits.argmax(axis=1)]
 
 
+def test_no_number_of_a_network_is_missing(network_server, table_server):
+    status, text = ask(network_server, {"rows": [{"a": 1, "b": None, "c": 2}]})
+    assert status == 422 and "row 0" in text and "none may be missing" in text
+    for address, takes_missing in ((network_server, False), (table_server, True)):
+        page = ask(address, None, "/")[1]
+        assert ("What is left empty is missing" in page) is takes_missing
+        assert (" required>" in page) is not takes_missing
+        assert ("null is a missing value" in ask(address, None, "/docs")[1]) is takes_missing
+        assert ("null" in ask(address, None, "/openapi.json")[1]) is takes_missing
+
+
+def test_names_are_of_each_number_of_a_row():
+    predictor = cr.Predictor(nn.Flatten())
+    for shape, names in (((3,), ["a", "b"]), ((2, 2), ["a", "b"]), ((), ["a"])):
+        with pytest.raises(ValueError, match=r"names are of each number of a row"):
+            serve.ServedArray(predictor, shape, names)
+
+
 def test_a_prediction_that_is_not_finite(tmp_path):
     """JSON has no number for it: the row is named."""
     path = tmp_path / "sum.safetensors"

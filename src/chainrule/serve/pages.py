@@ -30,11 +30,12 @@ def index(served: Served, title: str) -> str:
             f'<label class="whole">a row<textarea spellcheck="false">{numbers}</textarea></label>'
         )
     else:
-        asked = "\n".join(_input(field) for field in served.fields)
+        asked = "\n".join(_input(field, served.takes_missing) for field in served.fields)
+    missing = "What is left empty is missing." if served.takes_missing else ""
     target = "" if served.target == "prediction" else f"Predicts {escaped(served.target)}. "
     return _document(
         title,
-        f"""<p>{target}What is left empty is missing.
+        f"""<p>{target}{missing}
 <a href="docs">How a program asks</a></p>
 <form>{asked}<button>Predict</button></form>
 <div id="answer" role="status" aria-live="polite"></div>
@@ -53,9 +54,10 @@ def docs(served: Served, title: str, most_bytes: int, url: str) -> str:
             f"<tr><td>{escaped(f.name)}</td><td>{f.kind}</td><td>{escaped(_listed(f))}</td></tr>"
             for f in served.fields
         )
+        missing = "; null is a missing value" if served.takes_missing else ""
         columns = (
             "<p>A row is an object with these names, or a list of the values of all columns. "
-            "Other names are ignored; null is a missing value.</p>"
+            f"Other names are ignored{missing}.</p>"
             f"<table><tr><th>name</th><th>kind</th><th>values</th></tr>{lines}</table>"
         )
     answer = "numbers" if served.classes is None else 'classes, with "probabilities" in their order'
@@ -77,7 +79,7 @@ def openapi(served: Served, title: str) -> dict[str, Any]:
     """The interface in OpenAPI 3.1."""
     row: dict[str, Any] = {"type": "array"}
     if served.fields is not None:
-        properties = {field.name: _schema(field) for field in served.fields}
+        properties = {f.name: _schema(f, served.takes_missing) for f in served.fields}
         named = {"type": "object", "properties": properties, "required": list(properties)}
         row = {"anyOf": [named, row]}
     outputs: dict[str, Any] = {"predictions": {"type": "array"}}
@@ -140,19 +142,21 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
-def _schema(field: Field) -> dict[str, Any]:
+def _schema(field: Field, takes_missing: bool) -> dict[str, Any]:
+    missing = ["null"] * takes_missing
     if field.kind == "number":
-        return {"type": ["number", "null"]}
+        return {"type": ["number", *missing]}
     if field.kind in _WRITTEN:
-        return {"type": ["string", "number", "null"], "examples": [_WRITTEN[field.kind]]}
-    kind: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+        return {"type": ["string", "number", *missing], "examples": [_WRITTEN[field.kind]]}
+    kind: dict[str, Any] = {"type": ["string", "number", "boolean", *missing]}
     return kind | ({"examples": list(field.values[:20])} if field.values else {})
 
 
-def _input(field: Field) -> str:
+def _input(field: Field, takes_missing: bool) -> str:
     name = escaped(field.name)
     if field.kind == "number":
-        control = f'<input type="number" step="any" name="{name}">'
+        required = "" if takes_missing else " required"
+        control = f'<input type="number" step="any" name="{name}"{required}>'
     elif 0 < len(field.values) <= 50:
         options = "".join(f"<option>{escaped(value)}</option>" for value in field.values)
         control = f'<select name="{name}"><option value="">(missing)</option>{options}</select>'

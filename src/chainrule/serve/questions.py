@@ -41,12 +41,14 @@ class Served(ABC):
         shape: the shape of a row.
         target: the name of what is predicted.
         classes: the labels of a classification; None of a regression.
+        takes_missing: whether values of a row may be missing: null in JSON.
     """
 
     fields: tuple[Field, ...] | None
     shape: tuple[int, ...]
     target: str
     classes: tuple[Any, ...] | None
+    takes_missing: bool = True
 
     @abstractmethod
     def rows(self, given: Sequence[Any]) -> Rows:
@@ -144,8 +146,10 @@ class ServedArray(Served):
 
     Raises:
         ValueError: if the network has other outputs than one for each class; if JSON can't hold
-            the classes.
+            the classes; if a row has not as many numbers as there are names.
     """
+
+    takes_missing = False
 
     def __init__(
         self,
@@ -156,7 +160,11 @@ class ServedArray(Served):
         target: str = "prediction",
     ) -> None:
         self.predictor = predictor
-        self.shape = shape
+        self.shape = tuple(shape)
+        if names is not None and self.shape != (len(names),):
+            raise ValueError(
+                f"names are of each number of a row, got {len(names)} for shape {self.shape}"
+            )
         self.fields = None if names is None else tuple(Field(name, "number") for name in names)
         self.classes = None if classes is None else _labels(classes)
         self.target = target
@@ -177,6 +185,8 @@ class ServedArray(Served):
 
     def _row(self, row: Any, number: int) -> NDArray[Any]:
         what = f"row {number} is a list of numbers of shape {self.shape}"
+        if self.fields is not None:
+            what += ", or an object with a number for each column; none may be missing"
         try:
             values = np.array(row)
         except (ValueError, TypeError):
