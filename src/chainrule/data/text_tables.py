@@ -15,7 +15,6 @@ import io
 import os
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from chainrule.data import cells as texts
 from chainrule.errors import FileError
 from chainrule.system.reading import check_gzip, is_gzipped, reading
+from chainrule.tables import check_distinct
 
 
 class TextTable(NamedTuple):
@@ -115,10 +115,11 @@ def without_delimiter_line(file: BinaryIO) -> BinaryIO:
 
 def check_names(name: str, columns: Iterable[str], known: Sequence[str] = ()) -> None:
     """Raise FileError where two columns have one name, which is one of `known` if any are."""
-    counts = Counter(columns)
-    repeated = next((label for label in (known or counts) if counts[label] > 1), None)
-    if repeated is not None:
-        raise FileError(f"{name} has two columns named {repeated!r:.80}. Rename one of them.")
+    wanted = frozenset(known)
+    try:
+        check_distinct((c for c in columns if not known or c in wanted), name)
+    except ValueError as error:
+        raise FileError(str(error)) from None
 
 
 def check_has_features(name: str, names: Sequence[str]) -> None:
