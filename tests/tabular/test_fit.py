@@ -494,6 +494,18 @@ def test_rows_without_weight_have_no_part_in_the_columns_of_an_ensemble():
     assert model.columns == tabular.Columns.fit(frame, rows=np.flatnonzero(used))
 
 
+def test_decisions_on_columns_are_given_once():
+    frame = {"x": X[:, 0], "z": X[:, 1]}
+    columns = tabular.Columns.fit(frame, drop=["z"])
+    given = {"preset": "fast", "epochs": 1, **SMALL}
+    assert tabular.fit(frame, Y, "regression", columns=columns, **given).columns == columns
+    for asked in ({"drop": ["x"]}, {"categorical": ["x"]}, {"numeric": ["x"]}, {"dates": ["x"]}):
+        with pytest.raises(ValueError, match=r"give .*drop to tabular.Columns.fit"):
+            tabular.fit(frame, Y, "regression", columns=columns, **asked, **given)
+    with pytest.raises(TypeError, match=r"columns is what tabular.Columns.fit gives, got \['x'\]"):
+        tabular.fit(frame, Y, "regression", columns=["x"], **given)
+
+
 def test_encoded_rows_go_by_their_names_and_are_checked():
     frame = {"x": X[:, 0], "town": RNG.choice([f"town {n}" for n in range(11)], 300)}
     model = tabular.fit(frame, Y, "regression", epochs=1, **SMALL)
@@ -505,6 +517,7 @@ def test_encoded_rows_go_by_their_names_and_are_checked():
         "NaN or infinite": {**arrays, "numbers": np.full_like(arrays["numbers"], np.nan)},
         "codes are in": {**arrays, "codes": arrays["codes"] + 1000},
         "the widths": {"numbers": arrays["numbers"]},
+        "numbers of rows": {**arrays, "codes": arrays["codes"][:2]},
     }
     for said, given in wrong.items():
         with pytest.raises(ValueError, match=said):

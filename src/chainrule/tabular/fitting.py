@@ -111,8 +111,8 @@ def fit(
         quantiles: the levels that loss="quantile" predicts, between 0 and 1, rising. `predict` is
             the median: if it is none of them, between the two around it, or the nearest if all are
             on one side.
-        columns: what is done with each column, if that is decided already.
-        categorical, numeric, dates, drop: see `Columns.fit`.
+        columns: what is done with each column, if that is decided already, by `Columns.fit`.
+        categorical, numeric, dates, drop: see `Columns.fit`; not beside `columns`.
         sample_weight: a weight for each row, shape (rows,), not negative. They count in the loss,
             the errors that choose the best epoch, temperatures and intervals, relative to each
             other. A row of weight 0 is left out; the scales of columns and targets and the starting
@@ -155,6 +155,8 @@ def fit(
         raise ValueError(f"validation_fraction is in [0, 1), got {validation_fraction}")
     seed = checks.seed(seed)
     quantiles = _checked_loss(task, loss, quantiles)
+    if columns is not None:
+        _check_decided(columns, (categorical, numeric, dates, drop))
     rows = read(table).rows
 
     def decide(on: NDArray[np.int64] | None = None) -> Columns:
@@ -298,6 +300,20 @@ def _checked_loss(task: TaskName, loss: str, quantiles: Sequence[float]) -> tupl
     if not levels or sorted({*levels}) != list(levels) or levels[0] == 0:
         raise ValueError(f"quantiles rise and lie between 0 and 1, got {tuple(quantiles)}")
     return levels
+
+
+def _check_decided(columns: Any, asked: Sequence[Collection[str | int]]) -> None:
+    """Raise where these are no decisions on columns, or others are asked for beside them."""
+    if not isinstance(columns, Columns):
+        raise TypeError(
+            f"columns is what tabular.Columns.fit gives, got {checks.described(columns)}. To leave "
+            "columns out give drop"
+        )
+    if any(map(len, asked)):
+        raise ValueError(
+            "columns says what is done with each: give categorical, numeric, dates and drop to "
+            "tabular.Columns.fit, which makes it"
+        )
 
 
 class _Stop(Callback):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import checks
-from chainrule.data.arrays import Form
+from chainrule.data.arrays import Form, check_same_rows
 from chainrule.data.batches import in_few_sizes
 from chainrule.errors import FileError
 from chainrule.nn import RealMLP, from_description, to_description
@@ -141,7 +141,8 @@ class TabularModel:
         arrays of; such arrays of several tables may be joined.
 
         Raises:
-            ValueError: for other arrays, numbers that are not finite, codes that are out of range.
+            ValueError: for other arrays, or of different lengths; for numbers that are not finite,
+                and codes that are out of range.
         """
         columns = self.columns
         widths = {"numbers": columns.numeric + columns.plain, "codes": len(columns.sizes)}
@@ -149,6 +150,7 @@ class TabularModel:
         found = {name: np.shape(array)[1:] for name, array in arrays.items()}
         if found != {name: (width,) for name, width in expected.items()}:
             raise ValueError(f"arrays have the widths {expected}, got the shapes of rows {found}")
+        check_same_rows(**arrays)
         if "numbers" in arrays and not np.isfinite(arrays["numbers"]).all():
             raise ValueError("numbers are NaN or infinite: columns.transform fills in missing ones")
         codes = arrays.get("codes", np.zeros(1, np.int64))
