@@ -94,6 +94,7 @@ def test_target(write, target, name, y, names):
     ("text", "target", "words"),
     [
         ("a,b\n1,2\n", "price", "no column 'price'. Its columns: a, b"),
+        ("price,b\n1,2\n", "prize", "no column 'prize'. Did you mean 'price'?"),
         ("a,a,b\n1,2,3\n", "a", "two columns named 'a'"),
         ("a,b\n1,2\n", 2, "no column of index 2: it has 2 columns. Use 0 to 1"),
         ("a,b\n1,2\n", -3, "no column of index -3"),
@@ -103,6 +104,12 @@ def test_target(write, target, name, y, names):
 def test_no_such_target(write, text, target, words):
     with pytest.raises(ValueError, match=words):
         read_table(write(text), target)
+
+
+def test_a_target_is_a_name_or_a_whole_number(write):
+    assert read_table(write("a,b\n1,2\n"), np.int64(0)).target == "a"
+    with pytest.raises(TypeError, match="target is a whole number"):
+        read_table(write("a,b\n1,2\n"), 1.0)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from chainrule import checks
 from chainrule.cli import images
 from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
+from chainrule.data.files import find_column
 from chainrule.data.frames import STANDARD_INPUT
 from chainrule.data.npz import names_of, read_archive
 from chainrule.data.text_tables import (
@@ -428,21 +429,12 @@ def column_index(path: str, names: Sequence[str], wanted: str | None) -> int:
     """The index of a column, given by name, or by index if none has that name; by default the last.
 
     Raises:
-        ValueError: if there is no such column.
+        ValueError: as `find_column`.
     """
-    if wanted is None:
-        return len(names) - 1
-    if wanted in names:
-        return names.index(wanted)
-    if re.fullmatch("-?[0-9]{1,9}", wanted) and -len(names) <= int(wanted) < len(names):
+    is_index = wanted not in names and re.fullmatch("-?[0-9]{1,9}", wanted or "")
+    if wanted is not None and is_index and -len(names) <= int(wanted) < len(names):
         return int(wanted) % len(names)
-    from difflib import get_close_matches  # only where a name is wrong
-
-    near = "".join(f" Did you mean {name!r}?" for name in get_close_matches(wanted, names, 1))
-    raise ValueError(
-        f"{path} has no column {wanted!r:.80}.{near} Its columns: {checks.listed(names)}. Name one "
-        f"of them, or give the index of one, 0 to {len(names) - 1}."
-    )
+    return find_column(path, names, wanted)
 
 
 def _shape(shape: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -64,6 +65,7 @@ def read_table(
 
     Raises:
         FileNotFoundError, FileError: as ``read_columns``.
+        TypeError: for a target that is neither text nor a whole number.
         ValueError: if the target column does not exist or is the only one.
 
     >>> import tempfile
@@ -76,7 +78,7 @@ def read_table(
     """
     names, values = read_columns(path, header=header)
     check_has_features(os.fspath(path), names)
-    index = _column_index(path, names, target)
+    index = find_column(path, names, target)
     return Table(
         x=np.delete(values, index, axis=1),
         y=values[:, index].copy(),
@@ -174,22 +176,33 @@ def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
     return numbers
 
 
-def _column_index(
-    path: str | os.PathLike[str], names: tuple[str, ...], target: str | int | None
+def find_column(
+    path: str | os.PathLike[str], names: Sequence[str], target: str | int | None
 ) -> int:
+    """The index of a column, given by its name or its index; by default the last.
+
+    Raises:
+        TypeError: for what is neither text nor a whole number.
+        ValueError: if there is no such column.
+        FileError: if two columns have the name.
+    """
     if target is None:
         return len(names) - 1
-    if isinstance(target, str):
-        if target not in names:
+    if not isinstance(target, str):
+        target = checks.integer("target", target)
+        if not -len(names) <= target < len(names):
             raise ValueError(
-                f"{path} has no column {target!r:.80}. Its columns: {checks.listed(names)}. Name "
-                "one of them, or give the index of one, from 0."
+                f"{path} has no column of index {target}: it has {len(names)} columns. "
+                f"Use 0 to {len(names) - 1}, or negative from the end."
             )
-        check_names(os.fspath(path), names, [target])
-        return names.index(target)
-    if not -len(names) <= target < len(names):
+        return target % len(names)
+    if target not in names:
+        from difflib import get_close_matches  # only where a name is wrong
+
+        near = "".join(f" Did you mean {name!r}?" for name in get_close_matches(target, names, 1))
         raise ValueError(
-            f"{path} has no column of index {target}: it has {len(names)} columns. "
-            f"Use 0 to {len(names) - 1}, or negative from the end."
+            f"{path} has no column {target!r:.80}.{near} Its columns: {checks.listed(names)}. Name "
+            f"one of them, or give the index of one, 0 to {len(names) - 1}."
         )
-    return target % len(names)
+    check_names(os.fspath(path), names, [target])
+    return names.index(target)
