@@ -27,6 +27,8 @@ def root(tmp_path):
         Image.fromarray(pixels).save(tmp_path / path, "PNG")
     (tmp_path / "cat" / "notes.txt").write_text("of a cat")
     (tmp_path / "cat" / ".x.png").write_bytes(b"of the system")
+    (tmp_path / "cat" / ".copies").mkdir()
+    (tmp_path / "cat" / ".copies" / "x.png").write_bytes((tmp_path / "cat/x.png").read_bytes())
     (tmp_path / "readme.txt").write_text("two classes")
     return tmp_path
 

@@ -45,7 +45,8 @@ class ImageFolder(Dataset):
     `Trainer.fit`. Pillow reads the files: ``pip install 'chainrule[images]'``.
 
     Args:
-        root: the folder; each folder in it is a class, with images in it and in its subfolders.
+        root: the folder; each folder in it is a class, with images in it and in its subfolders, but
+            for hidden ones.
         size: (height, width) to which images are resized, or one number for both; None: all images
             have the size of the first.
         grayscale: whether an image has one channel, its brightness, in place of red, green, blue.
@@ -278,7 +279,7 @@ def images_below(folder: Path) -> Iterator[Path]:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """The files in a folder and below that are not hidden; of each folder once."""
+    """The files in a folder and below, but for hidden files and folders; of each folder once."""
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         true = os.path.realpath(place)
@@ -286,4 +287,5 @@ def _files_below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(true)
+        folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(place, name) for name in names if not name.startswith("."))
