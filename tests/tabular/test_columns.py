@@ -267,6 +267,21 @@ def test_columns_survive_json_pickle_and_copies_and_never_change():
             Columns.from_dict(broken)
 
 
+def test_a_flag_of_missing_values_is_a_truth():
+    table = pd.DataFrame({
+        "number": [1.5, None, 2.5], "town": ["Bern", None, "Zug"],
+        "day": pd.to_datetime(["2026-01-05", None, "2026-03-09"]),
+    })  # fmt: skip
+    columns = Columns.fit(table)
+    described = columns.to_dict()
+    for column in described["columns"]:
+        assert column["has_missing"] is True
+        column["has_missing"] = 2
+    again = Columns.from_dict(described)
+    assert again == columns and again.plain == columns.plain
+    same(again.transform(table), columns.transform(table))
+
+
 def test_names_are_matched_and_missing_ones_named():
     with pytest.raises(ValueError, match=r"lacks 'price'.*'Price' may be 'price': rename it"):
         COLUMNS.transform(FRAME.rename(columns={"price": "Price"}))

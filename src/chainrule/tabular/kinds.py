@@ -208,8 +208,9 @@ class Dates:
         if self.wanted not in ORDERS:
             raise ValueError(f"dates are {'; '.join(ORDERS)}, not {self.wanted!r:.80}")
         return replace(
-            self, start=_finite(self.start), median=_finite(self.median), cycles=tuple(self.cycles)
-        )
+            self, start=_finite(self.start), median=_finite(self.median),
+            cycles=tuple(self.cycles), has_missing=bool(self.has_missing),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
