@@ -374,7 +374,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
 
         Args:
             X: a frame of pandas, polars or pyarrow, or an array of shape (rows, columns).
-            y: the targets, shape (rows,) or (rows, outputs).
+            y: the targets, shape (rows,) or (rows, targets).
             sample_weight: a weight for each row; see `tabular.fit`.
             X_val, y_val, sample_weight_val: rows that choose the best epoch, in place of a share of
                 the others.
@@ -397,7 +397,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """The prediction for each row, shape (rows,) or (rows, outputs).
+        """The prediction for each row, shape (rows,) or (rows, targets).
 
         It is the mean, with loss="quantile" the median; see `quantiles`.
         """

@@ -95,9 +95,9 @@ class Numbers:
     """The targets of a regression, standardised for the network.
 
     Attributes:
-        mean, scale: of each output on the training rows; the scale of a constant one is 1, or what
+        mean, scale: of each target on the training rows; the scale of a constant one is 1, or what
             float64 rounds of it if that is more.
-        low, high: the range of each output there, within which predictions are clipped.
+        low, high: the range of each target there, within which predictions are clipped.
         is_vector: whether a target is one number, not a row of them.
         loss: "squared_error", "quantile" or "gaussian".
         quantiles: the levels, rising, where that is "quantile".
@@ -117,15 +117,15 @@ class Numbers:
         return {"quantile": len(self.quantiles), "gaussian": 2}.get(self.loss, len(self.mean))
 
     def encode(self, y: Any) -> NDArray[np.float32]:
-        """Standardised targets, shape (rows, outputs); infinite beyond float32's range."""
+        """Standardised targets, shape (rows, targets); infinite beyond float32's range."""
         with np.errstate(over="ignore"):
             return ((self.values(y) - self.mean) / self.scale).astype(np.float32)
 
     def values(self, y: Any) -> NDArray[np.float64]:
-        """Targets in their own units, shape (rows, outputs).
+        """Targets in their own units, shape (rows, targets).
 
         Raises:
-            ValueError: for a missing or infinite one, or another number of outputs.
+            ValueError: for a missing or infinite one, or another number of targets.
             TypeError: for targets that are no numbers.
         """
         values = _numbers(y)
@@ -301,14 +301,14 @@ def _fault_of_numbers(target: Any) -> str | None:
     """What is wrong with the description of numbers; None where nothing is."""
     columns = target.mean, target.scale, target.low, target.high
     if any(len(column) != len(target.mean) for column in columns) or not target.mean:
-        return "mean, scale, low and high hold a number for each output"
+        return "mean, scale, low and high hold a number for each target"
     if any(type(value) is not float for column in columns for value in column):
         return "mean, scale, low and high hold numbers"
     values = np.array(columns)
     if not np.isfinite(values).all() or (values[1] <= 0).any() or (values[2] > values[3]).any():
         return "a scale is above 0, and low at most high"
     if target.is_vector not in (True, False) or (target.is_vector and len(target.mean) > 1):
-        return f"is_vector={target.is_vector!r} of {len(target.mean)} outputs"
+        return f"is_vector={target.is_vector!r} of {len(target.mean)} targets"
     levels = target.quantiles
     if target.loss == "quantile":
         is_rising = all(type(q) is float for q in levels) and list(levels) == sorted({*levels})
@@ -362,7 +362,7 @@ def _labels(y: Any) -> list[Any]:
 
 
 def _numbers(y: Any) -> NDArray[np.float64]:
-    """Targets of a regression as float64, shape (rows,) or (rows, outputs)."""
+    """Targets of a regression as float64, shape (rows,) or (rows, targets)."""
     columns, is_vector = read_targets(y)
     found = [_finite(column) for column in columns]
     return found[0] if is_vector else np.stack(found, axis=1)

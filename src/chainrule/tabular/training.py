@@ -37,7 +37,7 @@ class Rows(NamedTuple):
     Attributes:
         arrays: what `Columns.transform` gives.
         targets: numbers of classes, int64 of shape (rows,); or standardised targets, float32 of
-            shape (rows, outputs).
+            shape (rows, targets).
         weights: the weight of each row, float64, or None.
     """
 
