@@ -1,6 +1,9 @@
 """Parquet files as frames: ordinary ones are read, whatever little room they take."""
 
+import io
+import sys
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,6 +75,18 @@ def test_large_decimals_keep_their_digits(tmp_path):
     table = pa.table({"key": pa.array(keys, pa.decimal128(38, 0))})
     parquet.write_table(table, tmp_path / "t.parquet")
     assert read_frame(tmp_path / "t.parquet").frame["key"].tolist() == keys
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "-"])
+def test_without_pyarrow(name, tmp_path, monkeypatch):
+    """An error of the package, not of the file."""
+    parquet.write_table(pa.table({"a": [1, 2]}), tmp_path / "t.parquet")
+    content = io.BytesIO((tmp_path / "t.parquet").read_bytes())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"^a Parquet file needs pyarrow: pip install [^.]*$"):
+        read_frame(name)
 
 
 def test_lists_are_refused_by_the_name_of_their_column(tmp_path):

@@ -28,7 +28,7 @@ from chainrule.data.text_tables import (
     without_delimiter_line,
 )
 from chainrule.errors import FileError, missing
-from chainrule.system.reading import check_gzip, is_gzipped, reading, reason, size_of
+from chainrule.system.reading import check_gzip, is_gzipped, naming_faults, reading, size_of
 
 STANDARD_INPUT = "-"
 _INPUT_IN_WORDS = "standard input"
@@ -77,14 +77,8 @@ def read_frame(
         with tempfile.TemporaryFile() as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.seek(0)
-            try:
+            with naming_faults(_INPUT_IN_WORDS, "a table", _REMEDY):
                 return _checked(_INPUT_IN_WORDS, copy, wishes)
-            except (FileError, ImportError):
-                raise
-            except Exception as error:
-                raise FileError(
-                    f"{_INPUT_IN_WORDS} cannot be read as a table: {reason(error)}. {_REMEDY}"
-                ) from error
     with reading(path, "a table", _REMEDY) as file:
         return _checked(os.fspath(path), file, wishes)
 

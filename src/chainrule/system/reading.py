@@ -37,27 +37,36 @@ _MOST_HOLES = 8
 
 @contextmanager
 def reading(path: str | os.PathLike[str], kind: str, remedy: str) -> Iterator[BinaryIO]:
-    """Open a file for a block in which every error becomes a `FileError`.
+    """Open a file for a block whose errors become those of `naming_faults`.
 
     Args:
         path: the file.
-        kind: what it should be, for the message, as in "an npz file".
-        remedy: the last sentence of the message.
+        kind, remedy: as of `naming_faults`.
 
     Raises:
         OSError: if there is no such file, or it may not be read.
-        FileError: if it is no regular file (a pipe would block), or the block raises anything.
+        FileError: if it is no regular file (a pipe would block).
     """
-    with _opened(path) as file:
-        try:
-            _check_holes(path, file)
-            yield file
-        except FileError:
-            raise
-        except Exception as error:
-            raise FileError(
-                f"{path} cannot be read as {kind}: {reason(error)}. {remedy}"
-            ) from error
+    with _opened(path) as file, naming_faults(path, kind, remedy):
+        _check_holes(path, file)
+        yield file
+
+
+@contextmanager
+def naming_faults(name: str | os.PathLike[str], kind: str, remedy: str) -> Iterator[None]:
+    """A block in which every error but that of a missing package becomes a `FileError`.
+
+    Args:
+        name: what is read.
+        kind: what it should be, for the message, as in "an npz file".
+        remedy: the last sentence of the message.
+    """
+    try:
+        yield
+    except (FileError, ImportError):
+        raise
+    except Exception as error:
+        raise FileError(f"{name} cannot be read as {kind}: {reason(error)}. {remedy}") from error
 
 
 def reason(error: BaseException) -> str:
