@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +21,6 @@ _CLASSES: dict[str, Any] = {
 }  # fmt: skip
 SOLVERS = frozenset(("sgd", "adam", *_CLASSES))
 """The names of solvers that train by minibatches."""
-
-Solver = str | type[Optimizer] | Callable[..., Optimizer]
 
 
 class _LearningRate(Optimizer):
