@@ -196,6 +196,19 @@ def test_arguments():
         TabularClassifier(**SMALL).fit(FRAME, VALUES + 0.5)
 
 
+@pytest.mark.parametrize("unit", ["datetime64[s]", "timedelta64[h]"])
+def test_targets_that_are_dates_or_durations_are_no_numbers(unit):
+    times = np.arange(len(VALUES)).astype(unit)
+    said = r"y holds d.*a regression predicts numbers: "
+    with pytest.raises(TypeError, match=said):
+        TabularRegressor(**SMALL).fit(FRAME, times)
+    fitted = TabularRegressor(**SMALL)
+    with pytest.raises(TypeError, match=said):
+        fitted.fit(FRAME, VALUES, X_val=FRAME, y_val=times)
+    with pytest.raises(TypeError, match=said):
+        fitted.fit(FRAME, VALUES).score(FRAME, times)
+
+
 def test_rows_to_validate_on_are_weighted_as_those_held_out():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 2))

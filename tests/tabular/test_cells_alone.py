@@ -215,11 +215,22 @@ def test_numbers_written_in_another_way_are_refused_with_the_remedy():
         columns.transform({"a": ["12%"]})
 
 
-@pytest.mark.parametrize("texts", [["8:30", "9:00", "1:15"], ["1 days 02:00:00", "3 days", "0:10"]])
-def test_text_of_times_is_no_target_of_numbers(texts):
-    """Its unit would depend on the other rows."""
-    with pytest.raises(TypeError, match=r"y holds text of .*, and a regression predicts numbers"):
-        fit_target("regression", texts)
+@pytest.mark.parametrize(
+    "targets",
+    [
+        ["8:30", "9:00", "1:15"],
+        ["1 days 02:00:00", "3 days", "0:10"],
+        np.arange(3).astype("timedelta64[h]"),
+        np.arange(3).astype("datetime64[D]"),
+        [datetime.time(hour) for hour in range(3)],
+        [datetime.timedelta(days) for days in range(3)],
+    ],
+)
+def test_times_are_no_targets_of_numbers(targets):
+    """The unit of text would depend on the other rows, that of others be for the user to guess."""
+    said = r"y holds .*(times|durations|dates).*, and a regression predicts numbers: give numbers"
+    with pytest.raises(TypeError, match=said):
+        fit_target("regression", targets)
 
 
 @pytest.mark.parametrize(

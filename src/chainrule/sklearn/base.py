@@ -192,6 +192,17 @@ def check_present(y: Any) -> None:
         )
 
 
+def refuse_times(y: Array) -> None:
+    """Raise TypeError for dates and durations, whose unit is not known."""
+    remedies = {
+        "M": "dates, and a regression predicts numbers: take a duration since a day, in a unit",
+        "m": "durations, and a regression predicts numbers: divide them by a unit, as "
+        "np.timedelta64(1, 's')",
+    }
+    if y.dtype.kind in remedies:
+        raise TypeError(f"y holds {remedies[y.dtype.kind]}")
+
+
 def has_held_out(X: Any, y: Any, sample_weight: Any) -> bool:
     """Whether a user gives X_val and y_val.
 

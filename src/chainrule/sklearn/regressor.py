@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted
 
 from chainrule.graph.tensor import Array
-from chainrule.sklearn.base import weights_of_rows, whole_or_not_at_all
+from chainrule.sklearn.base import refuse_times, weights_of_rows, whole_or_not_at_all
 from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_link, regression_loss
 from chainrule.sklearn.network import ACTIVATIONS
 from chainrule.sklearn.perceptron import BasePerceptron
@@ -321,7 +321,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
             sample_weight: a weight for each row.
         """
         if not self._has_no_score():
-            _refuse_times(np.asarray(y))
+            refuse_times(np.asarray(y))
             return float(super().score(X, y, sample_weight))
         check_is_fitted(self)
         output = self._output(X)
@@ -334,23 +334,12 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
 
 def _numbers(y: Array) -> Array:
     """Checked targets as numbers, which are finite."""
-    _refuse_times(y)
+    refuse_times(y)
     if y.dtype.kind not in "OSU":
         return y
     numbers: Array = y.astype(np.float64)
     assert_all_finite(numbers, input_name="y")  # scikit-learn's check is blind in text and objects
     return numbers
-
-
-def _refuse_times(y: Array) -> None:
-    """Raise TypeError for dates and durations, whose unit is not known."""
-    remedies = {
-        "M": "dates, and a regression predicts numbers: take a duration since a day, in a unit",
-        "m": "durations, and a regression predicts numbers: divide them by a unit, as "
-        "np.timedelta64(1, 's')",
-    }
-    if y.dtype.kind in remedies:
-        raise TypeError(f"y holds {remedies[y.dtype.kind]}")
 
 
 def r2(y: Array, predicted: Array, weights: Array | None = None) -> float:

@@ -22,6 +22,7 @@ from chainrule.sklearn.base import (
     check_present,
     has_held_out,
     kind_of_labels,
+    refuse_times,
     seed_from,
     weights_of_rows,
     whole_or_not_at_all,
@@ -404,6 +405,11 @@ class TabularRegressor(RegressorMixin, _Tabular):
         rows = self._rows(X)
         return self.model_.predict(rows)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The coefficient of determination of `predict`, the mean over targets."""
+        refuse_times(np.asarray(y))
+        return float(super().score(X, y, sample_weight))
+
     def predict_interval(
         self, X: Any, coverage: float = 0.9
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -456,4 +462,6 @@ def _targets(y: Any) -> NDArray[Any]:
         raise ValueError("requires y to be passed, but the target y is None")
     check_dense(y, "y")
     check_present(y)
-    return np.asarray(_check_y(y, multi_output=True, y_numeric=True))
+    numbers = np.asarray(_check_y(y, multi_output=True, y_numeric=True))
+    refuse_times(numbers)
+    return numbers

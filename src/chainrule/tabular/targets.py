@@ -370,8 +370,10 @@ def _numbers(y: Any) -> NDArray[np.float64]:
 
 def _finite(found: cells.Cells) -> NDArray[np.float64]:
     _check_present(found)
-    if found.form != "numbers" or found.was.startswith(("text of times", "text of durations")):
-        raise TypeError(f"y holds {found.was}, and a regression predicts numbers")
+    if found.form != "numbers" or not found.was.endswith("numbers"):
+        has_unit = found.form in ("numbers", "dates")
+        remedy = ": give numbers of a unit, as hours or days" if has_unit else ""
+        raise TypeError(f"y holds {found.was}, and a regression predicts numbers{remedy}")
     return np.asarray(found.values, np.float64)
 
 
