@@ -48,6 +48,8 @@ class Inputs:
     Attributes:
         count: how many rows the table has.
         rows: the numbers of those that are trained on; all, or a sample.
+        width: the number of columns.
+        is_too_large: whether there are too many rows and columns to solve for; then there is no x.
         x: their columns, with mean 0 and standard deviation 1; constant ones are 0.
     """
 
