@@ -32,6 +32,7 @@ def test_numbers_go_by_frequency_then_by_the_alphabet():
     assert list(text.Vocabulary.from_words(Counter(words))) == ["a", "b", "c", "d"]
     counted = Counter({"a": 1, "b": 3, "c": 2})
     assert list(text.Vocabulary.from_words(counted, min_count=2)) == ["b", "c"]
+    assert list(text.Vocabulary.from_words(dict(counted), min_count=2)) == ["b", "c"]
     with pytest.raises(TypeError, match="words are strings"):
         text.Vocabulary.from_words(Counter([1, 2]))
 

@@ -207,6 +207,7 @@ def test_ctrl_c_ends_the_training_and_keeps_its_vectors(monkeypatch, capsys):
         (lambda: text.Word2Vec(seed=-1), ValueError, "seed"),
         (lambda: text.Word2Vec(seed=2**64), ValueError, "seed"),
         (lambda: text.Word2Vec().fit("to be"), TypeError, "a sentence is a list of words"),
+        (lambda: text.Word2Vec().fit(None), TypeError, "sentences are lists of words, got None"),
         (lambda: text.Word2Vec().fit([["to", "be"]]), ValueError, "0 of 2 words come 5 times"),
         (lambda: text.Word2Vec().fit([["a", "b"], ["c", None]] * 9), TypeError, "there is None"),
         (lambda: text.Word2Vec().fit([["a", "b"], ["c", float("nan")]]), TypeError, "is nan"),

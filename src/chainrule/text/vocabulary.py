@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from chainrule import checks
 from chainrule.graph.tensor import Array
@@ -57,7 +57,8 @@ class Vocabulary(Sequence[str]):
         those that are equally frequent in the order of the alphabet (of Unicode).
 
         Args:
-            words: a text, word by word; or a `collections.Counter` of its words.
+            words: a text, word by word; or for each word how often it comes, a
+                `collections.Counter` or another dict.
             min_count: words that are less frequent are left out.
             max_size: how many words there are at most, special ones included.
             special: words that are there in any case, as "<pad>".
@@ -78,7 +79,7 @@ class Vocabulary(Sequence[str]):
         if max_size is not None and checks.count("max_size", max_size) < len(first):
             raise ValueError(f"max_size is {max_size}, but there are {len(first)} special words")
         found = _strings("words", words)
-        counts = Counter(words if isinstance(words, Counter) else found)
+        counts = Counter(words if isinstance(words, Mapping) else found)
         for word in first:
             counts.pop(word, None)
         frequent = sorted(

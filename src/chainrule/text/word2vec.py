@@ -376,6 +376,8 @@ def _random(seed: int, number: int) -> np.random.Generator:
 
 
 def _checked_sentences(sentences: Iterable[Sequence[str]]) -> list[Sequence[str]]:
+    if not isinstance(sentences, Iterable):
+        raise TypeError(f"sentences are lists of words, got {checks.described(sentences)}")
     lines = [*sentences]
     for kind in {*map(type, lines)} - {list, tuple}:
         if issubclass(kind, str) or not issubclass(kind, Sequence):
