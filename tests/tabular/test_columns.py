@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from chainrule.tabular import Columns
+from chainrule.tabular.targets import fit_target
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -353,6 +354,13 @@ def test_changed_columns_are_named():
     empty = FRAME.head(2).assign(price=None, when=None, colour=None)
     numbers = COLUMNS.transform(empty)["numbers"]
     assert numbers[0, 0] == pytest.approx(np.nanmedian(FRAME["price"]))
+
+
+def test_rows_of_different_lengths_are_no_table():
+    with pytest.raises(ValueError, match=r"x is no table: .*Give each row one value"):
+        Columns.fit([[1.0, "a"], [2.0]])
+    with pytest.raises(ValueError, match=r"y is no table: .*Give each row one value"):
+        fit_target("regression", [[1.0, 2.0], [3.0]])
 
 
 def test_numbered_columns_are_found_by_their_numbers():

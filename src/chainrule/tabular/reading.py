@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.dtypes import mask_of
+from chainrule.system.reading import reason
 from chainrule.tables import (
     as_frame,
     as_series,
@@ -91,7 +92,7 @@ def read_targets(y: Any, wanted: Wanted | None = None) -> tuple[list[Cells], boo
         table = read(y, "y")
         return [table.column(number, "y", wanted) for number in range(table.width)], False
     check_dense(y, "y")
-    array = unmasked(y)
+    array = _rectangular(y, "y")
     if isinstance(y, Sequence) and array.dtype.kind in "USO":
         array = np.array(y, dtype=object)
     if array.dtype.kind == "c":
@@ -198,7 +199,7 @@ def as_array(table: Any, name: str) -> Any:
             f"{name} is a list of dicts; a table is a frame, as pandas.DataFrame({name}) makes "
             "one, or a list of lists, one for each row"
         )
-    array = unmasked(table)
+    array = _rectangular(table, name)
     if array.dtype.names is not None:
         raise TypeError(f"{name} is a structured array: give a frame, as pandas.DataFrame({name})")
     if (
@@ -237,6 +238,16 @@ def unmasked(values: Any) -> Any:
     objects = array.astype(object)
     objects[mask] = None
     return objects
+
+
+def _rectangular(data: Any, name: str) -> Any:
+    """Data that are no frame as an array; what a masked array hides is missing."""
+    try:
+        return unmasked(data)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is no table: {reason(error)}. Give each row one value for each column"
+        ) from None
 
 
 def _has_large(array: Any) -> bool:
