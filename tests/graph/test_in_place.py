@@ -1,6 +1,7 @@
 """In-place operators and PyTorch's in-place methods: a State takes the result, others refuse."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -120,28 +121,35 @@ def test_results_that_do_not_fit_are_refused():
 
 
 METHODS = {
-    "add_": (lambda x: x.add_(2.0, alpha=3), [7.0, 8.0]),
-    "sub_": (lambda x: x.sub_([1.0, 1.0], alpha=2), [-1.0, 0.0]),
-    "mul_": (lambda x: x.mul_(3.0), [3.0, 6.0]),
-    "div_": (lambda x: x.div_(2.0), [0.5, 1.0]),
-    "copy_": (lambda x: x.copy_(5, non_blocking=True), [5.0, 5.0]),
-    "fill_": (lambda x: x.fill_(7), [7.0, 7.0]),
-    "zero_": (lambda x: x.zero_(), [0.0, 0.0]),
-    "clamp_": (lambda x: x.clamp_(min=1.5, max=1.75), [1.5, 1.75]),
+    "add_": (lambda x: x.add_(2.0, alpha=3), [7.0, 8.0], {"y": 2.0, "alpha": 3}),
+    "sub_": (lambda x: x.sub_([1.0, 1.0], alpha=2), [-1.0, 0.0], {"y": 1.0, "alpha": 2}),
+    "mul_": (lambda x: x.mul_(3.0), [3.0, 6.0], {"y": 3.0}),
+    "div_": (lambda x: x.div_(2.0), [0.5, 1.0], {"y": 2.0}),
+    "copy_": (
+        lambda x: x.copy_(5, non_blocking=True),
+        [5.0, 5.0],
+        {"source": cr.tensor([5.0, 5.0])},
+    ),
+    "fill_": (lambda x: x.fill_(7), [7.0, 7.0], {"value": 7}),
+    "zero_": (lambda x: x.zero_(), [0.0, 0.0], {}),
+    "clamp_": (lambda x: x.clamp_(min=1.5, max=1.75), [1.5, 1.75], {"min": 1.5, "max": 1.75}),
 }
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_of_pytorch(name):
-    method, expected = METHODS[name]
+    method, expected, operands = METHODS[name]
     w = cr.Parameter([1.0, 2.0])
     with pytest.raises(RuntimeError, match="no_grad"):
         method(w)
     with cr.no_grad():
         assert method(w) is w
     assert w.tolist() == expected
-    with pytest.raises(TypeError, match="immutable"):
-        method(cr.tensor([1.0, 2.0]))
+    plain = cr.tensor([1.0, 2.0])
+    with pytest.raises(TypeError, match=rf"^{name} .* immutable: write x = ") as refused:
+        method(plain)
+    formula = re.search(r"write x = (.*?);", str(refused.value))[1]
+    assert eval(formula, {"x": plain, "chainrule": cr, **operands}).tolist() == expected
 
 
 def test_bounds_beyond_all_numbers_of_the_dtype_are_none():
@@ -237,7 +245,7 @@ def test_all_elements_are_set_in_a_compiled_function(index):
 @pytest.mark.parametrize("kind", [cr.Parameter, cr.Buffer])
 def test_methods_of_data_change_its_state(name, kind):
     """``layer.bias.data.fill_(0.01)``, which PyTorch's scripts write outside of no_grad."""
-    method, expected = METHODS[name]
+    method, expected, _ = METHODS[name]
     w = kind([1.0, 2.0])
     before = w.data
     held = before * w
@@ -299,8 +307,9 @@ def test_normal_and_uniform():
     assert -1 <= w.numpy().min() < -0.95 and 2.95 < w.numpy().max() < 3
     with pytest.raises(ValueError, match="std"):
         w.normal_(0.0, -1.0)
-    with pytest.raises(TypeError, match="immutable"):
-        cr.zeros(2).uniform_()
+    for draw, new in [("uniform_", r"uniform\(low, high, x.shape\)"), ("normal_", "randn_like")]:
+        with pytest.raises(TypeError, match=rf"{draw} .* immutable: write x = .*chainrule\.{new}"):
+            getattr(cr.zeros(2), draw)()
 
 
 def test_requires_grad_():

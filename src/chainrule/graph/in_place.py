@@ -28,6 +28,20 @@ _REMEDY = (
     "inside chainrule.no_grad()"
 )
 
+_NEW = {
+    "add_": "x = x + alpha * y",
+    "sub_": "x = x - alpha * y",
+    "mul_": "x = x * y",
+    "div_": "x = x / y",
+    "copy_": "x = source",
+    "fill_": "x = chainrule.full_like(x, value)",
+    "zero_": "x = chainrule.zeros_like(x)",
+    "clamp_": "x = x.clip(min, max)",
+    "normal_": "x = mean + std * chainrule.randn_like(x)",
+    "uniform_": "x = chainrule.uniform(low, high, x.shape)",
+}
+"""What is written for a Tensor that is no State in place of its methods that change values."""
+
 
 def _times(alpha: float, other: TensorLike) -> TensorLike:
     return other if alpha == 1 else functions["multiply"](alpha, other)
@@ -83,8 +97,9 @@ class InPlaceOperators:
 
     def _take(self, name: str, value: Callable[[], Any]) -> Tensor:
         """The State itself, after it has taken a value, as PyTorch's ``copy_`` does."""
+        new = f"write {_NEW[name]}; " if name in _NEW else ""
         raise TypeError(
-            f"{name} changes values, but a Tensor is immutable: {_REMEDY}. For gradients use "
+            f"{name} changes values, but a Tensor is immutable: {new}{_REMEDY}. For gradients use "
             "zero_grad() or p.grad = None, or give p.grad a new Tensor"
         )
 

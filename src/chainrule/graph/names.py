@@ -9,6 +9,7 @@ from opcode import opmap
 from types import FrameType, MappingProxyType
 from typing import Any, NoReturn
 
+from chainrule.graph.names_in_place import in_place
 from chainrule.graph.names_of_keras import KERAS
 from chainrule.graph.names_of_layers import FAMILIES, LAYERS
 
@@ -65,7 +66,7 @@ OURS = {
     "short": "x.astype('int16'); as a dtype cr.int16",
     "char": "x.astype('int8'); as a dtype cr.int8",
     "byte": "x.astype('uint8'); as a dtype cr.uint8",
-    "bool": "x.astype('bool')",
+    "bool": "x.astype('bool'); as a dtype cr.bool_",
     "type": "x.dtype, or x.astype(dtype)",
     "type_as": "x.astype(other.dtype)",
     "cast": "x.astype(dtype)",
@@ -101,9 +102,10 @@ OURS = {
     "set_grad_enabled": "with cr.no_grad():",
     "inference_mode": "with cr.no_grad():",
     "is_grad_enabled": "nothing: gradients are off inside cr.no_grad() only",
-    "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; for autograd.Function, a NumPy "
-    "function with a gradient of your own, it is cr.custom_operation; the straight-through formula "
-    "is cr.stop_gradient(cr.sign(x)) + (x - cr.stop_gradient(x))",
+    "autograd": "cr.grad, whose result for one Tensor is no tuple: without [0]; cr.jacobian, "
+    "cr.hessian, cr.vjp, cr.jvp; for autograd.Function, a NumPy function with a gradient of your "
+    "own, it is cr.custom_operation; the straight-through formula is "
+    "cr.stop_gradient(cr.sign(x)) + (x - cr.stop_gradient(x))",
     "amp": "nothing: layers compute in float32 or float64",
     "autocast": "nothing: layers compute in float32 or float64",
     "randperm": "cr.permutation(n)",
@@ -371,22 +373,7 @@ _SHARED = {
     "x + a @ b": "addmm addmv baddbmm",
 }
 OURS |= {name: ours for ours, names in _SHARED.items() for name in names.split()}
-_IN_PLACE = (
-    "abs_ absolute_ acos_ acosh_ addcdiv_ addcmul_ addmm_ addmv_ addr_ arccos_ arccosh_ arcsin_ "
-    "arcsinh_ arctan2_ arctan_ arctanh_ asin_ asinh_ atan2_ atan_ atanh_ baddbmm_ bernoulli_ "
-    "bitwise_and_ bitwise_left_shift_ bitwise_not_ bitwise_or_ bitwise_right_shift_ bitwise_xor_ "
-    "ceil_ clamp_max_ clamp_min_ clip_ copysign_ cos_ cosh_ cumprod_ cumsum_ deg2rad_ divide_ eq_ "
-    "erf_ erfc_ exp2_ exp_ expm1_ exponential_ fix_ float_power_ floor_ floor_divide_ fmod_ frac_ "
-    "ge_ greater_ greater_equal_ gt_ heaviside_ hypot_ index_add_ index_copy_ index_fill_ "
-    "index_put_ index_reduce_ le_ lerp_ less_ less_equal_ log10_ log1p_ log2_ log_ logical_and_ "
-    "logical_not_ logical_or_ logical_xor_ logit_ lt_ masked_fill_ masked_scatter_ multiply_ "
-    "nan_to_num_ ne_ neg_ negative_ not_equal_ pow_ put_ rad2deg_ random_ reciprocal_ "
-    "relu_ remainder_ resize_ resize_as_ round_ rsqrt_ scatter_ scatter_add_ scatter_reduce_ set_ "
-    "sgn_ sigmoid_ sign_ sin_ sinc_ sinh_ sqrt_ square_ squeeze_ subtract_ swapaxes_ swapdims_ t_ "
-    "tan_ tanh_ transpose_ tril_ triu_ true_divide_ trunc_ unsqueeze_ xlogy_"
-)
-OURS |= {name: "parameter.assign(value), with the whole new value" for name in _IN_PLACE.split()}
-
+OURS |= in_place(OURS)
 
 OTHERS = KERAS | LAYERS | {"pdist": OURS["pdist"]}
 """What to write for the layers, losses and optimisers of PyTorch and Keras that have another name
