@@ -433,9 +433,16 @@ class TestGrad:
         x = leaf([1.0, 2.0])
         found = cr.grad(
             outputs=x * 2, inputs=[x, leaf()], grad_outputs=cr.ones(2), retain_graph=True,
-            create_graph=True, allow_unused=True,
+            create_graph=True, allow_unused=True, only_inputs=True, materialize_grads=True,
         )  # fmt: skip
         assert [gradient.tolist() for gradient in found] == [[2.0, 2.0], 0.0]
+        for keyword, remedy in [
+            ({"only_inputs": False}, "backward"),
+            ({"materialize_grads": False}, "zeros"),
+            ({"is_grads_batched": True}, "jacobian"),
+        ]:
+            with pytest.raises(TypeError, match=remedy):
+                cr.grad(x.sum(), x, **keyword)
 
     def test_zeros_for_what_z_does_not_depend_on(self):
         x, other = leaf(), leaf([1.0, 2.0])

@@ -45,6 +45,9 @@ _NOT_TAKEN_BY = {
         None,
         "for 'floor' it is x // y, for 'trunc' chainrule.trunc(x / y)",
     ),
+    ("grad", "only_inputs"): (True, "all leaves get their gradients by z.backward()"),
+    ("grad", "materialize_grads"): (True, "what does not matter has a gradient of zeros"),
+    ("grad", "is_grads_batched"): (False, "chainrule.jacobian(f, x) has all rows at once"),
     ("nonzero", "as_tuple"): (True, "the matrix with an element's indices a row is argwhere(x)"),
     ("put", "accumulate"): (False, "chainrule.add_along_axis(x, indices, values, axis) adds"),
     ("searchsorted", "out_int32"): (False, "cast after, as by astype('int32')"),
@@ -61,6 +64,8 @@ class Keywords(TypedDict, total=False):
     retain_graph: bool | None
     create_graph: bool | None
     allow_unused: bool | None
+    only_inputs: bool
+    materialize_grads: bool
 
 
 def both_names(**more: str) -> Callable[[Function], Function]:
