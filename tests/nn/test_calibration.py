@@ -169,6 +169,23 @@ def test_a_model_of_several_inputs_is_called_as_a_trainer_calls_it(function, of)
     np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-4)
 
 
+class Hidden(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(5)
+
+    def forward(self, x, hidden):
+        return self.norm(cr.where(~hidden, x, 0.0))
+
+
+def test_booleans_beside_another_input_are_a_mask():
+    x, hidden = rows(dtype="float32"), rows() > 0.5
+    model = nn.recompute_batch_statistics(Hidden(), (x, hidden))
+    seen = np.where(hidden, 0.0, x)
+    np.testing.assert_allclose(model.norm.running_mean, seen.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(model.norm.running_var, seen.var(axis=0), rtol=1e-4)
+
+
 @BOTH
 def test_rows_may_be_lists(function):
     x = rows(dtype="float32")

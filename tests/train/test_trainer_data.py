@@ -126,6 +126,41 @@ def test_images_and_floats_of_other_dtypes_are_cast(dtype):
     assert_same_bits(*found)
 
 
+class OfPadded(nn.Module):
+    """Attention that does not see padding, and a classifier of what it gives at the first place."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True, dtype="float64")
+        self.last = nn.Linear(4, 3, dtype="float64")
+
+    def forward(self, x, padding):
+        seen, _ = self.attention(x, x, x, key_padding_mask=padding, need_weights=False)
+        return self.last(seen[:, 0])
+
+
+@pytest.mark.parametrize("form", [tuple, dict, "batches"])
+def test_a_mask_beside_another_input_hides_what_it_marks(form):
+    rng = np.random.default_rng(0)
+    x, (_, y) = rng.standard_normal((30, 5, 4)), classification(30)
+    padding = np.arange(5) >= rng.integers(1, 5, 30)[:, None]
+    start, found = OfPadded().state_dict(), []
+    for filling in (0.0, 100.0):  # of no effect, as no place sees it
+        x = np.where(padding[:, :, None], filling, x)
+        model = OfPadded()
+        model.load_state_dict(start)
+        inputs = {"x": x, "padding": padding} if form is dict else (x, padding)
+        before = model(x, padding).numpy()
+        trainer = trainer_of(model, optimizer=optim.SGD(model.parameters(), lr=0.1))
+        np.testing.assert_allclose(trainer.predict(inputs), before, rtol=1e-12)
+        np.testing.assert_allclose(cr.serve.Predictor(model).predict(inputs), before, rtol=1e-12)
+        data = ([(inputs, y)],) if form == "batches" else (inputs, y)
+        trainer.fit(*data, epochs=2, progress=False)
+        found.append([*weights(model).values(), before])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
 def test_a_float32_model_takes_float64_data():
     x, y = classification(30)
     found = []

@@ -212,7 +212,7 @@ def _prepare_each_linear(
         return forward(*inputs, **keywords)
 
     dtype = floating_dtype(arguments.module("model", model))
-    batch = map_leaves(lambda array: model_input(model, array, dtype), _arrays(model, x))
+    batch = _inputs(model, _arrays(model, x), dtype)
     with _calibrating(model) as before, intercepted(model, around):
         call_model(model, batch)
         if not seen:
@@ -296,8 +296,13 @@ def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
 
 
 def _call_on_rows(model: Module, arrays: Any, rows: slice, dtype: Any) -> Any:
-    batch = map_leaves(lambda array: model_input(model, array[rows], dtype), arrays)
-    return call_model(model, batch)
+    return call_model(model, _inputs(model, map_leaves(lambda array: array[rows], arrays), dtype))
+
+
+def _inputs(model: Module, arrays: Any, dtype: Any) -> Any:
+    """The arrays of a batch in the dtypes in which the model takes them."""
+    several = isinstance(arrays, (tuple, dict))
+    return map_leaves(lambda array: model_input(model, array, dtype, several), arrays)
 
 
 class _ReachedError(Exception):

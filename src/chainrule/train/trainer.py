@@ -200,11 +200,12 @@ class Trainer(ShownTraining, FixedParts):
         Args:
             x: inputs, rows first: an array (memory-mapped ones are read batch by batch, and little
                 of them stays in memory), a tuple or a dict of arrays. Floats and uint8 are cast to
-                the model's dtype; other whole numbers are int64, which layers cast. Of frames
-                (pandas, polars, pyarrow) the model remembers the names of the columns, in its
-                files, too, and finds those of later frames by them. Or, without y, an iterable of
-                batches (x, y) or (x, y, sample_weight), passed through anew in each epoch: a
-                `data.DataLoader`, `data.batches(x, y)`, a list, an iterable class.
+                the model's dtype; other whole numbers are int64, which layers cast. Booleans are
+                cast, too, but beside other inputs they stay a mask. Of frames (pandas, polars,
+                pyarrow) the model remembers the names of the columns, in its files, too, and finds
+                those of later frames by them. Or, without y, an iterable of batches (x, y) or
+                (x, y, sample_weight), passed through anew in each epoch: a `data.DataLoader`,
+                `data.batches(x, y)`, a list, an iterable class.
             y: targets, likewise; whole numbers are labels (int64). A vector is a column for a model
                 with one output, and a column of labels a vector for a loss of classes; a loss or a
                 metric of your own gets them so.
