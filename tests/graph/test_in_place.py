@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import nn
 
 OPERATIONS = {
     "+=": 3.0,
@@ -297,6 +298,14 @@ def test_data_in_a_compiled_function(backend):
     for wanted, result in (([2.0, 4.0], [5.0, 10.0]), ([3.5, 7.0], [8.5, 17.0])):
         assert [found.tolist() for found in step(np.zeros(2, "f"))] == [[1.0, 1.0], wanted]
         assert (target.tolist(), online.tolist()) == (wanted, result)
+
+
+def test_a_part_is_no_view_and_says_how_it_is_written():
+    bias = nn.LSTM(2, 2).bias_hh_l0
+    with pytest.raises(TypeError, match=r"a part of it by p\.data\[i\] = v"):
+        bias.data[2:4].fill_(1.0)
+    bias.data[2:4] = 1.0
+    assert bias.tolist()[2:4] == [1.0, 1.0] and 1.0 not in bias.tolist()[:2]
 
 
 def test_normal_and_uniform():
