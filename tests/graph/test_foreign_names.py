@@ -66,6 +66,11 @@ TYPED = {
     "x.exponential_()": "x = -cr.log1p(-cr.rand_like(x)) / rate",
     "x.erfinv_()": "x = cr.custom_operation",
     "cr.bool": "as a dtype cr.bool_",
+    "cr.spmm(x, x)": "x @ y",
+    "cr.view_as_complex(x)": "no complex numbers",
+    "cr.range(0, 5)": "cr.arange(start, end + step, step)",
+    "x.new(3)": "cr.zeros(shape, x.dtype)",
+    "cr.linalg.lstsq(x, x)": "with one cr.linalg.pinv(x) @ b",
     "cr.autograd.grad(x, x)[0]": "without [0]",
     "x.index_select(0, x)": "x.take",
     "x.sort()": "cr.sort(x, axis)",
@@ -117,7 +122,7 @@ TYPED = {
     "cr.nn.utils.checkpoint": "the call itself",
     "cr.seterr()": "it is np.seterr",
     "cr.linalg.LinAlgError": "it is np.linalg.LinAlgError",
-    "cr.linalg.svd(x)": "np.linalg.svd of x.numpy() gives its value, without a gradient",
+    "cr.linalg.svd(x)": "np.linalg.svd(x.numpy()), without a gradient",
     "cr.fill_diagonal(x, 0.0)": "which returns a new Tensor",
     "x.half()": "x.astype('float16')",
     "cr.Dense(10)": "nn.Linear(in_features, out_features)",
@@ -323,6 +328,15 @@ def test_what_is_named_for_multinomial_draws_one_of_each_row():
         shares = np.bincount(of_row, minlength=3) / 4000
         np.testing.assert_allclose(shares, row / row.sum(), atol=0.03)
     assert (np.sort(pairs.numpy()[:4000]) == [0, 2]).all()  # of chance 0 is none
+
+
+def test_what_is_named_for_least_squares_gives_them():
+    a, b = np.random.default_rng(0).normal(size=(2, 3, 5, 2))
+    names = {"cr": cr, "x": cr.tensor(a, requires_grad=True), "b": cr.tensor(b)}
+    found = eval(OURS["lstsq"].partition("with one ")[2], names)
+    expected = [np.linalg.lstsq(*pair, rcond=None)[0] for pair in zip(a, b, strict=True)]
+    np.testing.assert_allclose(found.numpy(), expected)
+    assert cr.grad(found.sum(), names["x"]).shape == a.shape
 
 
 def test_modules_are_imported_by_the_names_by_which_they_are_called():

@@ -160,7 +160,7 @@ def test_eigenvalues_and_vectors(shape):
 
 def test_what_numpy_has_and_we_have_not_is_named():
     for name in ("svd", "qr", "eig", "lstsq"):
-        with pytest.raises(AttributeError, match=rf"np\.linalg\.{name} of x\.numpy\(\)"):
+        with pytest.raises(AttributeError, match=rf"np\.linalg\.{name}( of |\()x\.numpy\(\)"):
             getattr(cr.linalg, name)
     assert not hasattr(cr.linalg, "frobnicate")
     assert cr.linalg.outer is cr.outer

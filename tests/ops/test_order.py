@@ -161,8 +161,19 @@ def test_searchsorted_natively_and_of_no_numbers(side):
     assert cr.searchsorted(a, 0.5, side).shape == ()
     with pytest.raises(ValueError, match="'left' or 'right'"):
         cr.searchsorted(a, v, "middle")
-    with pytest.raises(cr.ShapeError, match="has one axis"):
-        cr.searchsorted(v, a)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_searchsorted_says_how_rows_are_searched(side):
+    rng = np.random.default_rng(0)
+    a, v = np.sort(rng.integers(0, 9, (2, 3, 7))), rng.integers(-1, 10, (2, 3, 5))
+    with pytest.raises(cr.ShapeError, match="has one axis") as refused:
+        cr.searchsorted(a, v, side=side)
+    formula = str(refused.value).partition("rows v are ")[2]
+    found = eval(formula, {"a": cr.tensor(a), "v": cr.tensor(v)})
+    rows = zip(a.reshape(-1, 7), v.reshape(-1, 5), strict=True)
+    expected = [np.searchsorted(*pair, side) for pair in rows]
+    np.testing.assert_array_equal(found.numpy().reshape(-1, 5), expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from chainrule.graph.tensor import Array, Tensor, TensorLike
 
 _REMEDY = (
-    "a State, such as chainrule.Parameter, takes new values by assign, by in-place operators inside "
-    "chainrule.no_grad(), and a part of it by p.data[i] = v"
+    "a State, such as chainrule.Parameter, takes new values by assign, by in-place operators "
+    "inside chainrule.no_grad(), and a part of it by p.data[i] = v"
 )
 
 _NEW = {

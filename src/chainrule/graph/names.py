@@ -18,6 +18,7 @@ OURS = {
     "view": "x.reshape(...)",
     "view_as": "x.reshape(other.shape)",
     "reshape_as": "x.reshape(other.shape)",
+    "resize_as": "x.reshape(other.shape)",
     "unsqueeze": "cr.expand_dims(x, axis)",
     "permute": "x.transpose(...)",
     "t": "x.T",
@@ -84,6 +85,7 @@ OURS = {
     "real": "x: there are no complex numbers here",
     "imag": "cr.zeros_like(x): there are no complex numbers here",
     "conj": "x: there are no complex numbers here",
+    "new": "cr.zeros(shape, x.dtype), or cr.tensor(data, x.dtype)",
     "new_tensor": "cr.tensor(data, x.dtype)",
     "new_zeros": "cr.zeros(shape, x.dtype)",
     "new_ones": "cr.ones(shape, x.dtype)",
@@ -106,14 +108,14 @@ OURS = {
     "cr.hessian, cr.vjp, cr.jvp; for autograd.Function, a NumPy function with a gradient of your "
     "own, it is cr.custom_operation; the straight-through formula is "
     "cr.stop_gradient(cr.sign(x)) + (x - cr.stop_gradient(x))",
-    "amp": "nothing: layers compute in float32 or float64",
-    "autocast": "nothing: layers compute in float32 or float64",
     "randperm": "cr.permutation(n)",
+    "range": "cr.arange(start, end + step, step)",
     "distributions": "cr.rand, cr.randn, cr.bernoulli for numbers; of logits x, Categorical's "
     "sample is (x - cr.log(-cr.log(cr.rand_like(x)))).argmax(-1), log_prob cr.log_softmax(x), "
     "entropy -(p * log_p).sum(-1); of Normal log_prob is "
     "-((v - m) / s)**2 / 2 - cr.log(s * (2 * cr.pi)**0.5)",
     "get_default_dtype": "np.float32",
+    "volatile": "with cr.no_grad():",
     "func": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; cr.nn.utils.functional_call",
     "functional_call": "cr.nn.utils.functional_call",
     # PyTorch: arithmetic that is an operator here
@@ -140,7 +142,9 @@ OURS = {
     # PyTorch: products
     "ger": "cr.outer(x, y)",
     "addr": "x + cr.outer(a, b)",
+    "addbmm": "x + (a @ b).sum(0)",
     "chain_matmul": "cr.linalg.multi_dot(tensors)",
+    "matrix_rank": "np.linalg.matrix_rank(x.numpy())",
     "inverse": "cr.linalg.inv(x)",
     "inv": "cr.linalg.inv(x)",
     "det": "cr.linalg.det(x)",
@@ -296,7 +300,7 @@ OURS = {
     "matrix_exp": "scipy.linalg.expm(x.numpy()), without a gradient",
     "svd": "np.linalg.svd(x.numpy()), without a gradient",
     "qr": "np.linalg.qr(x.numpy()), without a gradient",
-    "lstsq": "np.linalg.lstsq(x.numpy(), b), without a gradient; with one cr.linalg.pinv",
+    "lstsq": "np.linalg.lstsq(x.numpy(), b), without a gradient; with one cr.linalg.pinv(x) @ b",
     "cummax": "np.maximum.accumulate(x.numpy(), axis), without a gradient",
     "cummin": "np.minimum.accumulate(x.numpy(), axis), without a gradient",
     "median": "np.median(x.numpy(), axis), without a gradient",
@@ -347,7 +351,8 @@ _SHARED = {
     "cr.put(x, cr.flatnonzero(mask), values[:count]), for count = mask.sum().item()": "place "
     "masked_scatter",
     "x.astype('float64'), the widest of floats here": "float128 longdouble",
-    "a pair of real Tensors: there are no complex numbers here": "complex64 complex128",
+    "a pair of real Tensors: there are no complex numbers here": "complex64 complex128 "
+    "polar view_as_complex view_as_real",
     "cr.linalg.solve": "solve lu_solve",
     "cr.linalg.solve(L @ L.mT, b)": "cholesky_solve",
     "cr.linalg.solve_triangular": "solve_triangular triangular_solve",
@@ -367,7 +372,9 @@ _SHARED = {
     "is_contiguous memory_format preserve_format",
     "dtype='float64' where a Tensor or a layer is made": "set_default_dtype "
     "set_default_tensor_type",
-    "x @ y": "mm bmm mv",
+    "x @ y": "dsmm hspmm mm bmm mv smm spmm",
+    "nothing: layers compute in float32 or float64": "amp autocast GradScaler",
+    "scipy.linalg.lu of x.numpy(), without a gradient": "lu lu_unpack",
     "cr.custom_operation, with differentiable": "custom_function custom_gradient custom_jvp "
     "custom_vjp numpy_function pure_callback py_function",
     "x + a @ b": "addmm addmv baddbmm",

@@ -14,8 +14,8 @@ _NAMES = (
     "index_reduce_ le_ lerp_ less_ less_equal_ lgamma_ log10_ log1p_ log2_ log_ logical_and_ "
     "logical_not_ logical_or_ logical_xor_ logit_ lt_ masked_fill_ masked_scatter_ multiply_ "
     "nan_to_num_ ne_ neg_ negative_ not_equal_ pow_ put_ rad2deg_ reciprocal_ relu_ remainder_ "
-    "renorm_ resize_ round_ rsqrt_ scatter_ scatter_add_ scatter_reduce_ sgn_ sigmoid_ sign_ sin_ "
-    "sinc_ sinh_ sqrt_ square_ squeeze_ subtract_ swapaxes_ swapdims_ t_ tan_ tanh_ "
+    "renorm_ resize_ resize_as_ round_ rsqrt_ scatter_ scatter_add_ scatter_reduce_ sgn_ sigmoid_ "
+    "sign_ sin_ sinc_ sinh_ sqrt_ square_ squeeze_ subtract_ swapaxes_ swapdims_ t_ tan_ tanh_ "
     "tril_ triu_ true_divide_ trunc_ unsqueeze_ xlogy_"
 )
 """The methods that have a function or method of the same name without the underscore."""
@@ -26,7 +26,6 @@ _NEW = {
     "heaviside_": "cr.heaviside(x, values)",
     "log_normal_": "cr.exp(mean + std * cr.randn_like(x))",
     "random_": "cr.randint(low, high, x.shape)",
-    "resize_as_": "x.reshape(other.shape)",
     "set_": "other",
     "transpose_": "x.swapaxes(axis1, axis2)",
 }

@@ -269,7 +269,8 @@ def searchsorted(
         Indices from 0 to n, of the shape of `v`.
 
     Raises:
-        ValueError: if the side is another, or `right` contradicts it.
+        ValueError: if the side is another, or `right` contradicts it; if `a` has several axes
+            (ShapeError).
 
     Example:
         >>> import chainrule as cr
@@ -286,7 +287,11 @@ def searchsorted(
     is_beyond = beyond(v, a)  # all elements of a
     a, v = of_one_dtype(a, 0 if is_beyond else v)
     if a.ndim != 1:
-        raise ShapeError(f"searchsorted: the sorted Tensor has one axis, not shape {a.shape}")
+        compare = "<" if side == "left" else "<="
+        raise ShapeError(
+            f"searchsorted: the sorted Tensor has one axis, not shape {a.shape}; in sorted rows a "
+            f"the places of rows v are (a[..., None, :] {compare} v[..., None]).sum(-1)"
+        )
     in_order, numbers = a.node().value, v.node().value
     if in_order is not None and numbers is not None and not is_beyond:
         found = np.searchsorted(in_order, numbers, "left" if side == "left" else "right")

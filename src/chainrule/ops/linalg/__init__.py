@@ -59,7 +59,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
     def __getattr__(name: str) -> Any:
         """Say of a function that is not here what is written for it, or how to have its value."""
         message = f"module 'chainrule.linalg' has no attribute {name!r}"
-        remedy = "" if name.startswith("_") else of_numpy(name, _numpy.linalg)
-        if not remedy and name in OURS:
+        if name in OURS:
             remedy = f"here it is {OURS[name]}"
+        else:
+            remedy = "" if name.startswith("_") else of_numpy(name, _numpy.linalg)
         raise AttributeError(f"{message}; {remedy}" if remedy else message)
