@@ -161,6 +161,30 @@ def test_a_mask_beside_another_input_hides_what_it_marks(form):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", [tuple, dict])
+def test_a_mask_beside_other_targets_stays_one(form):
+    rng = np.random.default_rng(0)
+    x, y, hidden = rng.normal(size=(9, 2)), rng.normal(size=(9, 1)), rng.random((9, 1)) < 0.5
+    targets = {"y": y, "hidden": hidden} if form is dict else (y, hidden)
+
+    def loss(outputs, targets):
+        y, hidden = targets.values() if form is dict else targets
+        return cr.where(~hidden, (outputs - y) ** 2, 0.0).sum()
+
+    def by_index(outputs, targets):
+        y, hidden = targets.values() if form is dict else targets
+        return ((outputs - y)[hidden] ** 2).sum()
+
+    model = nn.Linear(2, 1, dtype="float64")
+    z = x @ model.weight.numpy().T + model.bias.numpy()
+    trainer = cr.Trainer(model, loss, optim.SGD(model.parameters(), lr=0.1))
+    assert trainer.evaluate(x, targets)["loss"] == pytest.approx(((z - y)[~hidden] ** 2).sum())
+    history = trainer.fit(x, targets, epochs=1, batch_size=9, progress=False)
+    assert history["loss"] == pytest.approx([((z - y)[~hidden] ** 2).sum()])
+    with pytest.raises(cr.DTypeError, match="boolean mask"):
+        cr.Trainer(model, by_index, optim.SGD(model.parameters(), lr=0.1)).evaluate(x, targets)
+
+
 def test_a_float32_model_takes_float64_data():
     x, y = classification(30)
     found = []

@@ -278,8 +278,8 @@ def as_data(dtype: np.dtype[Any], *parts: Arrays) -> Data:
 
     Args:
         dtype: the floating dtype of the model. Steps take floats in it, and inputs that are uint8
-            or, alone, bool; bools of several inputs stay bools; other inputs, and targets of any
-            whole type, are taken as int64.
+            or, alone, bool; bools of several inputs or targets stay bools; other inputs, and
+            targets of any whole type, are taken as int64.
         parts: what ``as_arrays`` returned, with the same number of rows.
     """
     arrays: list[Array] = []
@@ -292,6 +292,8 @@ def as_data(dtype: np.dtype[Any], *parts: Arrays) -> Data:
             arrays.append(array)
             if number == 0:
                 dtypes.append(input_dtype(array.dtype, dtype, structure is not None))
+            elif array.dtype.kind == "b" and structure is not None:
+                dtypes.append(array.dtype)
             else:
                 dtypes.append(dtype if array.dtype.kind == "f" else _INT64)
     shapes = tuple([array.shape[1:] for array in arrays])

@@ -206,9 +206,10 @@ class Trainer(ShownTraining, FixedParts):
                 those of later frames by them. Or, without y, an iterable of batches (x, y) or
                 (x, y, sample_weight), passed through anew in each epoch: a `data.DataLoader`,
                 `data.batches(x, y)`, a list, an iterable class.
-            y: targets, likewise; whole numbers are labels (int64). A vector is a column for a model
-                with one output, and a column of labels a vector for a loss of classes; a loss or a
-                metric of your own gets them so.
+            y: targets, likewise; whole numbers are labels (int64), and booleans but for a mask
+                beside other targets. A vector is a column for a model with one output, and a column
+                of labels a vector for a loss of classes; a loss or a metric of your own gets them
+                so.
             sample_weight: a weight for each row, shape (rows,), not negative. The loss of N rows is
                 sum_i w_i l_i / N: not divided by the sum of the weights, so a row of weight 2
                 counts as two. Metrics count all rows the same.
