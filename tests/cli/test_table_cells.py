@@ -103,6 +103,18 @@ def test_columns_of_structures_are_named(run, tmp_path):
     assert "column 's' holds {'q': 0}" in run("train", "t.parquet", code=1).stderr
 
 
+def test_lists_that_are_not_used_need_no_care(run, tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    held = {"l": [[1, 2]] * 20, "x": list(range(20)), "y": [*range(19), None]}
+    parquet.write_table(arrow.table(held), tmp_path / "t.parquet")
+    assert "column 'l' holds a list" in run("train", "t.parquet", code=1).stderr
+    run("train", "t.parquet", "--drop", "l", *QUICK, "--out", "m")
+    assert len(run("predict", "m", "t.parquet").stdout.split()) == 21
+    assert "19 rows" in run("evaluate", "m", "t.parquet").stdout
+    found = run("train", "t.parquet", "--target", "l", code=1).stderr
+    assert "column 'l' holds a list. Targets are numbers" in found
+
+
 def test_decimal_targets_are_numbers(run):
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     for scale, cents in ((2, [i % 25 * 125 for i in range(60)]), (0, [i % 2 for i in range(60)])):

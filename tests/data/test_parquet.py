@@ -89,11 +89,41 @@ def test_without_pyarrow(name, tmp_path, monkeypatch):
         read_frame(name)
 
 
-def test_lists_are_refused_by_the_name_of_their_column(tmp_path):
-    for values in ([[1, 2]], [{"a": [1]}], pa.array([[("a", 1)]], pa.map_("string", "int64"))):
-        parquet.write_table(pa.table({"my.list": values, "x": [1]}), tmp_path / "t.parquet")
-        with pytest.raises(cr.FileError, match=r"column 'my.list' holds lists"):
-            read_frame(tmp_path / "t.parquet")
+LISTS = ([[1, 2]] * 2, [{"a": [1]}] * 2, pa.array([[("a", 1)]] * 2, pa.map_("string", "int64")))
+
+
+@pytest.mark.parametrize("values", LISTS)
+def test_lists_are_left_to_whom_uses_them(tmp_path, values):
+    """Columns that are asked to be dropped, or that a model has no use for, may hold anything."""
+    table = pa.table({"my": [1, 2], "my.list": values, "y": [0.5, None]})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    frame = read_frame(tmp_path / "t.parquet").frame
+    assert list(frame) == ["my", "my.list", "y"]
+    assert frame["my"].tolist() == [1, 2] and frame["y"].isna().tolist() == [False, True]
+    with pytest.raises(TypeError, match=r"column 'my.list' holds a list, of type list"):
+        cr.tabular.Columns.fit(frame)
+    assert cr.tabular.Columns.fit(frame, drop=["my.list"]).numeric == 2
+
+
+@pytest.mark.parametrize("values", LISTS)
+def test_tables_of_lists_alone_are_refused(tmp_path, values):
+    parquet.write_table(pa.table({"my.list": values}), tmp_path / "t.parquet")
+    with pytest.raises(cr.FileError, match=r"column 'my.list' holds lists"):
+        read_frame(tmp_path / "t.parquet")
+
+
+def test_lists_as_an_index_are_refused(tmp_path):
+    frame = pd.DataFrame({"x": [1, 2]}, pd.Index([[1], [2]], name="at", dtype=object))
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(cr.FileError, match=r"column 'at' holds lists"):
+        read_frame(tmp_path / "t.parquet")
+
+
+def test_lists_beside_an_index_with_a_name(tmp_path):
+    held = {"l": [[1], [2, 3]], "at": [7, 8], "x": [1, 2], "m": [[], None]}
+    pd.DataFrame(held).set_index("at").to_parquet(tmp_path / "t.parquet")
+    frame = read_frame(tmp_path / "t.parquet").frame
+    assert list(frame) == ["at", "l", "x", "m"] and frame["at"].tolist() == [7, 8]
 
 
 def test_the_remedy_for_a_table_that_unfolds_to_too_much(tmp_path, monkeypatch):

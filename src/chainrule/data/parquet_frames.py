@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from chainrule.data import frame_cells
@@ -19,6 +19,9 @@ _FEW_ROWS = 256
 def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> Any:
     """Read the DataFrame of a Parquet file.
 
+    Columns of lists are not read, for the size of a file does not tell how long they are: each cell
+    is a `_List`, which is refused where the column is used.
+
     Args:
         name: of the file.
         size: the bytes that were given, in which the file may lie compressed.
@@ -29,10 +32,13 @@ def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> A
     if header is not None:
         raise FileError(f"{name} is a Parquet file, whose columns have names: leave header out.")
     try:
-        _check_parquet(name, file, size)
+        lists = _check_parquet(name, file, size)
         from pyarrow import parquet, types
 
-        frame = pd.read_parquet(file)
+        schema = parquet.read_schema(file)
+        read = [label for label in schema.names if label not in lists]
+        file.seek(0)
+        frame = pd.read_parquet(file, columns=read if lists else None)
     except ImportError:
         raise missing("a Parquet file", "pyarrow", "tables") from None
     has_names = any(label is not None for label in frame.index.names)
@@ -43,13 +49,26 @@ def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> A
             again = parquet.read_table(file, columns=[label]).column(label)
             if types.is_integer(again.type):
                 frame[label] = again.to_pandas(integer_object_nulls=True).to_numpy()
+    index = {*frame.index.names}
+    for place, label in enumerate(label for label in schema.names if label not in index):
+        if label in lists:
+            frame.insert(place, label, pd.Series([_List()] * len(frame), frame.index, object))
     frame = frame.reset_index(drop=not has_names)  # an index with a name is a column
     frame.columns = [str(label) for label in frame.columns]
-    file.seek(0)
-    for field in parquet.read_schema(file):
+    for field in schema:
         if types.is_decimal(field.type) and field.name in frame:
             frame[field.name] = _numbers(frame[field.name], float if field.type.scale else int)
     return frame
+
+
+class _List:
+    """A list in a cell, whatever it holds."""
+
+    def __repr__(self) -> str:
+        return "a list"
+
+
+_List.__name__ = "list"  # in error messages
 
 
 def _numbers(decimals: Any, number: type) -> Any:
@@ -62,24 +81,31 @@ def _numbers(decimals: Any, number: type) -> Any:
     return type(decimals)(found, decimals.index, dtype=dtype).infer_objects()
 
 
-def _check_parquet(name: str, file: BinaryIO, size: int) -> None:
-    """Raise ValueError where a Parquet file of this size unfolds to more than any data would."""
+def _check_parquet(name: str, file: BinaryIO, size: int) -> set[str]:
+    """The columns that hold lists, which are not to be read.
+
+    Raises:
+        ValueError: where the others unfold to more than any data in a file of this size would.
+        FileError: for a table of nothing but lists, or with an index of lists.
+    """
     from pyarrow import parquet
 
     told = parquet.read_metadata(file)
     columns = [told.schema.column(i) for i in range(told.num_columns)]
     check_names(name, [c.path for c in columns])
-    lists = [c.path for c in columns if c.max_repetition_level]
-    if lists:
-        names = told.schema.to_arrow_schema().names
-        label = next((n for n in names if lists[0].startswith(f"{n}.")), lists[0])
+    schema = told.schema.to_arrow_schema()
+    lists = {field.name for field in schema if _holds_lists(field.type)}
+    index = (schema.pandas_metadata or {}).get("index_columns", [])
+    unknown = [c.path for c in columns if c.max_repetition_level and not _is_of(c.path, lists)]
+    if unknown or lists.issuperset(schema.names) or not lists.isdisjoint(map(str, index)):
         raise FileError(
-            f"{name}: column {label!r:.80} holds lists. Give numbers, booleans, text or dates, or "
-            "drop the column."
+            f"{name}: column {[*lists, *unknown][0]!r:.80} holds lists. Give numbers, booleans, "
+            "text or dates, or write the table without it."
         )
+    columns = [c for c in columns if not c.max_repetition_level]
     # The values are not counted by the columns' metadata: Arrow aborts where these are damaged.
     rows = sum(told.row_group(i).num_rows for i in range(told.num_row_groups))
-    expanded = rows * sum(max(8, c.length) for c in columns)
+    expanded = rows * (sum(max(8, c.length) for c in columns) + 8 * len(lists))
     _check_size(expanded, size)
     for column in columns:
         if column.physical_type == "BYTE_ARRAY":
@@ -87,6 +113,21 @@ def _check_parquet(name: str, file: BinaryIO, size: int) -> None:
                 expanded += length
                 _check_size(expanded, size)
     file.seek(0)
+    return lists
+
+
+def _holds_lists(kind: Any) -> bool:
+    """Whether a type of Arrow is one of lists or maps, or has a part that is."""
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return any(_holds_lists(field.type) for field in kind)
+    return bool(types.is_nested(kind))
+
+
+def _is_of(path: str, labels: Iterable[str]) -> bool:
+    """Whether numbers that lie at this path belong to one of these columns."""
+    return any(path == label or path.startswith(f"{label}.") for label in labels)
 
 
 def _check_size(expanded: int, size: int) -> None:
