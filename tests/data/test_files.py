@@ -153,6 +153,7 @@ def test_a_target_is_a_name_or_a_whole_number(write):
         (b"\x93NUMPY\x01\0" + bytes(20), "is an array of NumPy. Write it with np.savez"),
         (pickle.dumps([1, 2]), "is a pickle, which may run any code"),
         (b"\x89HDF\r\n\x1a\n" + bytes(20), "is an HDF5 file"),
+        (b"\x90\1\0\0\0\0\0\0" + b'{"w":{}}', "is a safetensors file, as of a model, not a table"),
         (b"PARE\x15\0\x15\x18" + bytes(20), "is an encrypted Parquet file"),
         (gzip.compress(b"a,b\n" + b"1,2\n" * 1000)[:-15], "truncated or damaged gzip"),
         (gzip.compress(b"a,b\n1,2\n")[:-8] + b"\0" * 8, "truncated or damaged gzip"),

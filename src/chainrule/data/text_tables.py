@@ -217,6 +217,8 @@ _FOREIGN = {
     rb"\x80[\x02-\x05]": "a pickle, which may run any code, so that it is not read. "
     "pandas.read_pickle(file).to_parquet(...) makes a Parquet file of it",
     rb"\x89HDF": "an HDF5 file. pandas.read_hdf(file).to_parquet(...) makes a Parquet file of it",
+    rb"(?s:.{5})\0\0\0\{": "a safetensors file, as of a model, not a table. Give a model before "
+    "the table",
     rb"PARE[^\n]*\0": "an encrypted Parquet file. Write it without encryption",
 }
 """How files begin that are no tables, as patterns, and what they are, with the remedy."""
