@@ -348,6 +348,15 @@ def test_parts_of_an_answer_do_not_wait_for_acknowledgements(monkeypatch):
     assert found == [True]
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "256.1.1.1", "a" * 300, ""])
+def test_a_host_that_is_not_this_machine_is_named(host):
+    """The first is reserved for documentation (RFC 5737), so that no machine has it."""
+    server = pytest.importorskip("chainrule.serve.server")
+    with pytest.raises(OSError, match="Give an address of this machine as --host") as caught:
+        server.run(None, host, 0, lambda url: None)
+    assert host[:70] in str(caught.value)
+
+
 def test_ctrl_c_ends_it(network, tmp_path):
     cr.save(network, tmp_path / "m.safetensors", {"classes": None, "data": {
         "shape": [3], "columns": None, "target": None}})  # fmt: skip

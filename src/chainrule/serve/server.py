@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.responses import PlainTextResponse
 
 _SECONDS_TO_END = 3
 """How long requests under way may take when the server is to end."""
+_OTHER_HOST = "Give an address of this machine as --host: 127.0.0.1, or 0.0.0.0 for all it has"
 
 
 def run(app: Any, host: str, port: int, ready: Callable[[str], object]) -> None:
@@ -26,9 +28,12 @@ def run(app: Any, host: str, port: int, ready: Callable[[str], object]) -> None:
     Raises:
         OSError: if the port is taken, or the host is none of this machine.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:
+        raise OSError(f"{host!r:.80} is no address ({error}). {_OTHER_HOST}") from None
     # asyncio sends small parts at once (TCP_NODELAY) only where the socket names its protocol; else
     # the second part of an answer waits 40 ms for the client to acknowledge the first.
     with socket.socket(family, kind, protocol) as opened:
@@ -36,7 +41,9 @@ def run(app: Any, host: str, port: int, ready: Callable[[str], object]) -> None:
         try:
             opened.bind(address)
         except OSError as error:
-            raise OSError(f"{host}:{port}: {error.strerror}. Give another --port") from None
+            is_foreign = error.errno == errno.EADDRNOTAVAIL
+            remedy = _OTHER_HOST if is_foreign else "Give another --port"
+            raise OSError(f"{host}:{port}: {error.strerror}. {remedy}") from None
         opened.listen(2048)
         name = f"[{host}]" if ":" in host else host
         ready(f"http://{name}:{opened.getsockname()[1]}")
