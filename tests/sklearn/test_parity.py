@@ -1,5 +1,7 @@
 """Step for step the same numbers as scikit-learn's networks, to rounding."""
 
+import copy
+import pickle
 from decimal import Decimal
 
 import numpy as np
@@ -11,6 +13,7 @@ from chainrule import Predictor
 pytest.importorskip("sklearn", "1.7")  # its networks take no weights of rows before
 networks = pytest.importorskip("sklearn.neural_network")
 sparse = pytest.importorskip("scipy.sparse")
+joblib = pytest.importorskip("joblib")
 ours = pytest.importorskip("chainrule.sklearn")
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -312,3 +315,14 @@ def test_frames_of_decimals(library):
     mine.fit(frame, NUMBER)
     for found in (mine.predict(frame), Predictor(mine).predict(frame)):
         np.testing.assert_allclose(found, theirs.predict(rows), rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_what_is_fitted_can_be_hashed(solver):
+    """By joblib, as its Memory and a pipeline's `memory` do."""
+    firsts, seconds = (pair("MLPClassifier", TWO, solver=solver) for _ in range(2))
+    for first, second in zip(firsts, seconds, strict=True):
+        found = joblib.hash(first)
+        for same in (second, copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
+            assert joblib.hash(same) == found
+        assert joblib.hash(second.fit(X, THREE)) != found

@@ -35,6 +35,11 @@ class States(dict[Parameter, dict[str, Buffer]]):
 
     clear = pop = popitem = __delitem__ = _refuse
 
+    def __reduce__(self) -> Any:
+        """Pairs in their order: joblib's hash sorts the keys of a dict, and Parameters have no
+        order."""
+        return type(self), (list(self.items()),)
+
 
 class ParameterGroup(MutableMapping[str, Any]):
     """Parameters that share hyper-parameters: a mapping with PyTorch's keys.

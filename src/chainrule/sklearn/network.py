@@ -203,7 +203,7 @@ class Network:
 
     def coefs(self) -> list[Array]:
         """Copies of the weights, each of shape (in, out)."""
-        return [np.array(layer.weight.value).T for layer in self.layers]
+        return [np.array(layer.weight.numpy().T) for layer in self.layers]
 
     def intercepts(self) -> list[Array]:
         """Copies of the biases."""
