@@ -326,3 +326,16 @@ def test_what_is_fitted_can_be_hashed(solver):
         for same in (second, copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
             assert joblib.hash(same) == found
         assert joblib.hash(second.fit(X, THREE)) != found
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, lambda x: x.astype(">f8")])
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_rows_beyond_float32_are_refused_by_what_is_fitted_in_it(kind, form):
+    """scikit-learn predicts for them in float64."""
+    _, mine = pair(kind, THREE, X.astype(np.float32))
+    large = np.zeros((30, 6))
+    large[3, 2] = -3.5e38
+    with pytest.raises(ValueError, match=r"X holds numbers beyond 3\.4e\+38.*fit on float64"):
+        mine.predict(form(large))
+    theirs, mine = pair(kind, THREE)
+    np.testing.assert_allclose(mine.predict(form(large)), theirs.predict(large), rtol=1e-9)

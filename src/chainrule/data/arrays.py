@@ -382,20 +382,32 @@ def check_some_weight(weights: Array, name: str) -> None:
         raise ValueError(f"{name} is 0 in all {len(weights)} rows: there is nothing to learn from")
 
 
+def check_range(array: Array, name: str, dtype: np.dtype[Any], otherwise: str) -> None:
+    """Raise ValueError for numbers that a narrower dtype can't hold.
+
+    Args:
+        array: finite numbers.
+        name: of the numbers.
+        dtype: the model's.
+        otherwise: what to do but for scaling them down.
+    """
+    if array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize:
+        return
+    largest = float(np.finfo(dtype).max)
+    low, high = extremes(array) if array.size else (0, 0)
+    if max(high, -low) > largest:
+        raise ValueError(
+            f"{name} holds numbers beyond {largest:.2g}, the largest that the model's {dtype} can "
+            f"hold: scale them down, or {otherwise}"
+        )
+
+
 def _checked_values(data: Any, name: str, dtype: np.dtype[Any]) -> Arrays:
     """Arrays of finite numbers that the model's dtype can hold."""
     arrays = as_arrays(data, name)
     check_finite(arrays, name)
-    largest = float(np.finfo(dtype).max)
     for array in flatten(arrays)[0]:
-        if array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize:
-            continue
-        low, high = extremes(array) if array.size else (0, 0)
-        if max(high, -low) > largest:
-            raise ValueError(
-                f"{name} holds numbers beyond {largest:.2g}, the largest that the model's "
-                f"{dtype} can hold: scale them down, or make the model's layers float64"
-            )
+        check_range(array, name, dtype, "make the model's layers float64")
     return arrays
 
 

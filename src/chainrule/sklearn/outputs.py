@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from chainrule.data.arrays import as_data
+from chainrule.data.arrays import as_data, check_range
 from chainrule.data.batches import Batches, in_few_sizes
 from chainrule.execute.native import joined
 from chainrule.graph.context import no_grad
@@ -48,10 +48,15 @@ class Outputs:
     Args:
         backend: of the network.
         x: rows of finite numbers, an array or a sparse matrix.
+
+    Raises:
+        ValueError: for numbers that the network's dtype can't hold.
     """
 
     def __init__(self, backend: Backend[Any], x: Any) -> None:
         self._backend = backend
+        numbers = as_native(x.data if sparse.issparse(x) else x)
+        check_range(numbers, "X", np.dtype(backend.graphs.dtype), "fit on float64")
         self._few = _is_of_few(x) and begins_linearly(backend.graphs.model)
         rows = x.tocsr() if self._few else as_rows(x)
         is_sparse = sparse.issparse(rows)
