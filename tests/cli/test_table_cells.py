@@ -113,6 +113,9 @@ def test_lists_that_are_not_used_need_no_care(run, tmp_path):
     assert "19 rows" in run("evaluate", "m", "t.parquet").stdout
     found = run("train", "t.parquet", "--target", "l", code=1).stderr
     assert "column 'l' holds a list. Targets are numbers" in found
+    parquet.write_table(arrow.table({**held, "y": held["l"]}), tmp_path / "t.parquet")
+    found = run("evaluate", "m", "t.parquet", code=1).stderr
+    assert "column 'y': the targets are no numbers, as a list, the model predicts numbers" in found
 
 
 def test_decimal_targets_are_numbers(run):

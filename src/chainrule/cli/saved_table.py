@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -65,9 +66,12 @@ class SavedTable:
         y = table[self.target].infer_objects()
         labels = self.model.classes
         if labels is None:
-            if y.dtype.kind not in "iufb":
+            values = [] if y.dtype.kind in "iufb" else y.tolist()
+            odd = next((value for value in values if not isinstance(value, numbers.Real)), None)
+            if odd is not None:
+                what = "are text" if isinstance(odd, str) else f"are no numbers, as {odd!r:.40}"
                 raise ValueError(
-                    f"{name}, column {self.target!r:.80}: the targets are text, the model predicts "
+                    f"{name}, column {self.target!r:.80}: the targets {what}, the model predicts "
                     "numbers."
                 )
             return np.asarray(y.to_numpy(), np.float64)
