@@ -209,6 +209,19 @@ def test_targets_that_are_dates_or_durations_are_no_numbers(unit):
         fitted.fit(FRAME, VALUES).score(FRAME, times)
 
 
+@pytest.mark.parametrize("dtype", [bool, object, "boolean"])
+def test_booleans_as_targets_of_a_regression_are_0_and_1(dtype, tmp_path):
+    """As scikit-learn's regressors take them."""
+    truths = pd.Series(VALUES, FRAME.index).gt(np.median(VALUES))
+    found = TabularRegressor(**SMALL).fit(FRAME, truths.astype(float)).predict(FRAME)
+    mine = TabularRegressor(**SMALL).fit(FRAME, truths.astype(dtype))
+    np.testing.assert_array_equal(mine.predict(FRAME), found)
+    mine.fit(FRAME, truths.astype(dtype), X_val=FRAME, y_val=truths.astype(dtype))
+    mine.report(tmp_path / "r.html", FRAME, truths)
+    table = truths.to_frame().assign(other=VALUES)
+    assert mine.fit(FRAME, table).predict(FRAME).shape == (len(FRAME), 2)
+
+
 def test_rows_to_validate_on_are_weighted_as_those_held_out():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 2))

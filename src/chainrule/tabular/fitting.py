@@ -99,7 +99,8 @@ def fit(
     Args:
         table: the columns to predict from; as in `Columns.fit`.
         target: what to predict: a series, or an array of shape (rows,). Text, whole numbers or
-            booleans are classes; of a regression numbers, also in several columns.
+            booleans are classes; of a regression numbers, or booleans for 0 and 1, also in several
+            columns.
         task: "classification" or "regression".
         preset: "default": RealMLP-TD. "fast": RealMLP-TD-S, a simpler network without embeddings
             and dropout. "ensemble": RealMLP-TD five times, each with another fifth of the rows held

@@ -370,6 +370,8 @@ def _numbers(y: Any) -> NDArray[np.float64]:
 
 def _finite(found: cells.Cells) -> NDArray[np.float64]:
     _check_present(found)
+    if found.meaning == "booleans":
+        return np.array([value == "True" for value in found.values], np.float64)
     if found.form != "numbers" or not found.was.endswith("numbers"):
         has_unit = found.form in ("numbers", "dates")
         remedy = ": give numbers of a unit, as hours or days" if has_unit else ""
