@@ -140,13 +140,6 @@ def _where(condition: Array, a: Array, b: Array) -> Array:
     return choose(condition, a, b)
 
 
-_where.differentiable(
-    None,
-    lambda g, y, condition, a, b: functions["where"](condition, g, 0.0),
-    lambda g, y, condition, a, b: functions["where"](condition, 0.0, g),
-)
-
-
 @both_names()
 @method
 def where(condition: TensorLike, a: TensorLike | None = None, b: TensorLike | None = None) -> Any:
@@ -172,6 +165,13 @@ def where(condition: TensorLike, a: TensorLike | None = None, b: TensorLike | No
     if condition.dtype != BOOL:
         raise DTypeError(f"where: the condition is boolean, not {condition.dtype}; compare first")
     return _where.apply(*broadcast("where", condition, a, b))
+
+
+_where.differentiable(
+    None,
+    lambda g, y, condition, a, b: where(condition, g, 0.0),
+    lambda g, y, condition, a, b: where(condition, 0.0, g),
+)
 
 
 def extreme(ufunc: Callable[..., Array], a: Array, b: Array) -> Array:
