@@ -388,6 +388,22 @@ def test_weights_that_are_set_are_used():
             of(X)
 
 
+@pytest.mark.parametrize(
+    ("last", "problem"), [(np.zeros((4, 8)), r"coefs_\[2\].T has shape"), ([["a"]] * 8, "convert")]
+)
+def test_weights_that_do_not_fit_leave_the_network_as_it_was(last, problem):
+    estimator = regressor(activation="identity").fit(X, NUMBER)
+    network = estimator.network_
+    before = [state.numpy() for state in network.parameters()]
+    estimator.coefs_[0] = estimator.coefs_[0] + 1.0
+    estimator.intercepts_[1] = estimator.intercepts_[1] + 1.0
+    estimator.coefs_[2] = last
+    with pytest.raises(ValueError, match=problem):
+        estimator.predict(X)
+    for state, value in zip(network.parameters(), before, strict=True):
+        np.testing.assert_array_equal(state.numpy(), value)
+
+
 def test_draws_for_other_networks_are_left_alone():
     cr.manual_seed(0)
     expected = nn.Linear(2, 2).weight.tolist()

@@ -220,6 +220,7 @@ class Network:
                 f"coefs_ and intercepts_ hold an array for each of {len(self.layers)} layers, got "
                 f"{len(coefs)} and {len(intercepts)}"
             )
+        changes = []
         for number, layer in enumerate(self.layers):
             bias = bias_of(layer)
             for name, state, given in (
@@ -229,7 +230,9 @@ class Network:
                 if given.shape != state.shape:
                     raise ValueError(f"{name} has shape {given.shape}, the layer {state.shape}")
                 if not np.array_equal(state.value, given):  # type: ignore[arg-type]
-                    state.assign(given.astype(state.dtype))
+                    changes.append((state, given.astype(state.dtype)))
+        for state, value in changes:
+            state.assign(value)
 
 
 def made_of(
