@@ -277,3 +277,22 @@ def test_the_loss_alone_is_one_iteration_in_a_compiled_function():
         compiled(w, a)
         step(same, b)
     np.testing.assert_allclose(w.numpy(), same.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("search", [None, "armijo", "strong_wolfe"])
+def test_a_group_that_maximizes_goes_up(search):
+    points = []
+    for sign, options in ((1.0, {}), (-1.0, {"maximize": True})):
+        w = cr.Parameter(START, "float64")
+        optimizer = optim.LBFGS([{"params": [w], **options}], lr=0.5, line_search_fn=search)
+
+        def closure(w=w, sign=sign, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = sign * quartic(w)
+            loss.backward()
+            return loss
+
+        assert optimizer.step(closure).item() == sign * quartic(START)
+        points.append(w.numpy())
+    np.testing.assert_array_equal(*points)
+    assert quartic(points[0]) < quartic(START)

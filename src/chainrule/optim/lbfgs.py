@@ -257,8 +257,7 @@ def _iterate(group: ParameterGroup, closure: Callable[[], Any]) -> Any:
     """Iterations with several evaluations of the loss: one step with a closure."""
     h = SimpleNamespace(**group.numbers(), **{n: b.numpy() for n, b in group.buffers.items()})
     x = np.concatenate([W.numpy().reshape(-1) for W in group.params])
-    first, g = _evaluate(group, x, closure)
-    f = number_of(first)
+    first, f, g = _evaluate(group, x, closure)
     if not np.abs(g).max(initial=0) > h.tolerance_grad:
         return first
     filled = np.flatnonzero(h.rho)  # pairs of zeros add nothing
@@ -268,8 +267,8 @@ def _iterate(group: ParameterGroup, closure: Callable[[], Any]) -> Any:
     def attempt(t: float) -> Trial:
         nonlocal evaluations
         evaluations += 1
-        loss, gradient = _evaluate(group, x + t * h.d, closure)
-        return Trial(t, number_of(loss), gradient, float(gradient @ h.d))
+        _, f, g = _evaluate(group, x + t * h.d, closure)
+        return Trial(t, f, g, float(g @ h.d))
 
     count = int(h.step)
     for iteration in range(1, h.max_iter + 1):
@@ -312,8 +311,10 @@ def _iterate(group: ParameterGroup, closure: Callable[[], Any]) -> Any:
     return first
 
 
-def _evaluate(group: ParameterGroup, x: Array, closure: Callable[[], Any]) -> tuple[Any, Array]:
-    """The loss and its gradient at x."""
+def _evaluate(
+    group: ParameterGroup, x: Array, closure: Callable[[], Any]
+) -> tuple[Any, float, Array]:
+    """What the closure returns at x; and the function to minimise with its gradient there."""
     _place(group, x)
     loss = loss_of(closure)
     grads = [W.grad for W in group.params]
@@ -322,7 +323,8 @@ def _evaluate(group: ParameterGroup, x: Array, closure: Callable[[], Any]) -> tu
         np.zeros(W.size, W.dtype) if grad is None else grad.numpy().reshape(-1)
         for W, grad in zip(group.params, grads, strict=True)
     ]
-    return loss, np.concatenate(parts)
+    sign = -1 if group["maximize"] else 1
+    return loss, sign * number_of(loss), sign * np.concatenate(parts)
 
 
 def _place(group: ParameterGroup, x: Array) -> None:
