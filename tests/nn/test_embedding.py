@@ -244,6 +244,14 @@ def test_what_does_not_fit_is_refused(call, error, message):
         call()
 
 
+def test_offsets_that_are_refused_leave_the_table():
+    layer = nn.EmbeddingBag(7, 3, max_norm=0.1)
+    before = layer.weight.numpy()
+    with pytest.raises(ValueError, match="begin at 0"):
+        layer(FLAT, [1, 2])
+    np.testing.assert_array_equal(layer.weight.numpy(), before)
+
+
 def test_offsets_that_are_not_known_before_are_checked_by_the_core():
     layer = nn.EmbeddingBag(7, 3, mode="sum")
     bags = cr.compile(lambda words, offsets: layer(words, offsets))

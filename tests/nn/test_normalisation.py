@@ -213,6 +213,15 @@ def test_functions_take_numpys_lengths_and_whole_numbers():
 # Refused inputs and arguments
 
 
+@pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
+def test_a_variance_that_is_refused_leaves_the_mean(name):
+    mean = cr.Buffer(np.zeros(3, "f"))
+    with pytest.raises(TypeError, match=f"{name}: .*running statistics are Buffers"):
+        options = {"training": True} if name == "batch_norm" else {}
+        getattr(nn.functional, name)(values(4, 3, 5).astype("f"), mean, np.ones(3, "f"), **options)
+    assert not mean.numpy().any()
+
+
 def test_one_row_in_training_is_refused_as_in_pytorch():
     layer = nn.BatchNorm1d(3)
     before = layer.state_dict()

@@ -197,6 +197,9 @@ def embedding_bag(
     indices, W = _integers(name, "input", input), _table(name, weight)
     factors = _check_bags(indices, W, offsets, mode, scale_grad_by_freq, per_sample_weights)
     padding = padding_row(padding_idx, W.shape[0])
+    starts = None
+    if offsets is not None:
+        starts = _checked_offsets(offsets, indices.size, include_last_offset)
     if max_norm is not None:
         _shorten(W, indices, max_norm, norm_type)
     rows = _rows(W, indices, scale_grad_by_freq)
@@ -207,9 +210,8 @@ def embedding_bag(
         counts = not_equal(indices, padding)
         nothing = -math.inf if mode == "max" else 0.0
         rows = where(counts.reshape(*indices.shape, 1), rows, nothing)
-    if offsets is None:
+    if starts is None:
         return _reduce_equal_bags(rows, counts, mode)
-    starts = _checked_offsets(offsets, indices.size, include_last_offset)
     return _reduce_bags(rows, counts, starts, mode)
 
 

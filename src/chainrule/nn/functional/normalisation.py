@@ -308,14 +308,20 @@ def _follow(
     momentum: float | Tensor,
 ) -> None:
     """Let the running statistics follow those of a batch."""
+    states = [_running(name, statistics) for statistics in (running_mean, running_var)]
     with no_grad():
-        for running, batch in ((running_mean, mean), (running_var, variance)):
-            if not isinstance(running, State):
-                raise TypeError(
-                    f"{name}: in training the running statistics are Buffers, which can be "
-                    f"assigned to; got {type(running).__name__}. Make them chainrule.Buffer(...)"
-                )
+        for running, batch in zip(states, (mean, variance), strict=True):
             running.assign(running * (1.0 - momentum) + batch * momentum)
+
+
+def _running(name: str, statistics: TensorLike) -> State:
+    """Running statistics; raises where they can't be assigned to."""
+    if not isinstance(statistics, State):
+        raise TypeError(
+            f"{name}: in training the running statistics are Buffers, which can be assigned to; "
+            f"got {type(statistics).__name__}. Make them chainrule.Buffer(...)"
+        )
+    return statistics
 
 
 def _check_channels(name: str, x: Tensor, **given: TensorLike | None) -> None:
