@@ -114,6 +114,29 @@ def test_what_can_not_be_normalised(name):
         normalise(normalise(nn.Linear(2, 2)))
 
 
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm"])
+def test_a_frozen_weight_stays_frozen_as_pytorchs(name):
+    ours, theirs = nn.Linear(4, 3), torch.nn.Linear(4, 3)
+    for layer, library in ((ours, nn), (theirs, torch.nn)):
+        layer.weight.requires_grad = False
+        getattr(library.utils.parametrizations, name)(layer)
+    trained = [[p.requires_grad for p in layer.parameters()] for layer in (ours, theirs)]
+    assert sorted(trained[0]) == sorted(trained[1])
+    assert getattr(nn.utils, f"remove_{name}")(ours).weight.requires_grad is False
+    assert ours.bias.requires_grad
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm"])
+def test_a_name_that_is_taken_changes_nothing(name):
+    layer = nn.Linear(4, 3)
+    layer.weight_v = 1.0
+    weight = layer.weight
+    with pytest.raises(ValueError, match="has an attribute 'weight_v' already"):
+        getattr(nn.utils, name)(layer)
+    assert layer.weight is weight and layer.weight_v == 1.0
+    assert list(layer.state_dict()) == ["weight", "bias"]
+
+
 def test_other_attributes_are_missing_as_before():
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'weigth'"):
         nn.Linear(1, 1).weigth  # noqa: B018

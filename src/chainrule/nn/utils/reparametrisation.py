@@ -39,8 +39,9 @@ class _WeightNorm:
 def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     """Learn the length and the direction of a weight apart: W = g v / |v|.
 
-    The parameter ``weight`` gives way to ``weight_g`` and ``weight_v``; `remove_weight_norm` goes
-    back. A description does not tell of it: such a model is saved as of a class of the user's.
+    The parameter ``weight`` gives way to ``weight_g`` and ``weight_v``, which are frozen if it is;
+    `remove_weight_norm` goes back. A description does not tell of it: such a model is saved as of a
+    class of the user's.
 
     Args:
         module: a layer.
@@ -51,7 +52,8 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
         The module.
 
     Raises:
-        ValueError: if the module has no such parameter, or it has no such axis.
+        ValueError: if the module has no such parameter, or it has no such axis, or if one of the
+            new names is taken.
 
     Source: Salimans and Kingma, "Weight normalization: a simple reparameterization to accelerate
     training of deep neural networks", NIPS 2016.
@@ -62,15 +64,16 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
         >>> list(layer.state_dict())
         ['bias', 'weight_g', 'weight_v']
     """
-    weight = _parameter(module, name)
+    weight = _parameter(module, name, ("_g", "_v"))
     if dim is not None and not -weight.ndim <= checks.integer("dim", dim) < weight.ndim:
         raise ValueError(f"weight_norm: {name} of shape {weight.shape} has no axis {dim}")
     rule = _WeightNorm(name, dim)
     with no_grad():
         length = rule.length(weight.node())
     delattr(module, name)
-    module.register_parameter(name + "_g", Parameter(length))
-    module.register_parameter(name + "_v", Parameter(weight))
+    for end, value in (("_g", length), ("_v", weight)):
+        new = Parameter(value, requires_grad=weight.requires_grad)
+        module.register_parameter(name + end, new)
     module._compute(name, rule)
     return module
 
@@ -130,9 +133,9 @@ def spectral_norm(
 
     The parameter ``weight`` gives way to ``weight_orig``, and the buffers ``weight_u`` and
     ``weight_v``, of 15 power iterations to begin with, which further ones improve before each
-    forward in training. The singular value is differentiated with u and v held fixed.
-    `remove_spectral_norm` goes back. A weight of zeros has no direction: it becomes NaN, and stays
-    so, as in PyTorch.
+    forward in training. A frozen one stays frozen. The singular value is differentiated with u and
+    v held fixed. `remove_spectral_norm` goes back. A weight of zeros has no direction: it becomes
+    NaN, and stays so, as in PyTorch.
 
     Args:
         module: a layer.
@@ -145,7 +148,8 @@ def spectral_norm(
         The module.
 
     Raises:
-        ValueError: if the module has no such parameter, or it has no such axis.
+        ValueError: if the module has no such parameter, or it has no such axis, or if one of the
+            new names is taken.
 
     Source: Miyato, Kataoka, Koyama, Yoshida, "Spectral normalization for generative adversarial
     networks", ICLR 2018.
@@ -158,7 +162,7 @@ def spectral_norm(
         >>> round(float(np.linalg.norm(layer.weight.numpy(), 2)), 3)
         1.0
     """
-    weight = _parameter(module, name)
+    weight = _parameter(module, name, ("_orig", "_u", "_v"))
     of_outputs = 1 if getattr(module, "transposed", False) else 0
     axis = of_outputs if dim is None else checks.integer("dim", dim)
     if weight.ndim < 2 or not -weight.ndim <= axis < weight.ndim:
@@ -171,7 +175,8 @@ def spectral_norm(
     draw = current_generator().normal
     vectors = [normalize(draw((n,), weight.dtype), dim=0, eps=rule.eps) for n in (rows, columns)]
     delattr(module, name)
-    module.register_parameter(name + "_orig", Parameter(weight))
+    original = Parameter(weight, requires_grad=weight.requires_grad)
+    module.register_parameter(name + "_orig", original)
     for end, vector in zip(("_u", "_v"), vectors, strict=True):
         module.register_buffer(name + end, vector)
     rule.iterate(module, _FIRST_ITERATIONS)
@@ -192,10 +197,17 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
     return module
 
 
-def _parameter(module: Module, name: str) -> Parameter:
+def _parameter(module: Module, name: str, ends: tuple[str, ...]) -> Parameter:
+    """The parameter to normalise, in whose place come others, whose names end so."""
     weight = arguments.module("module", module)._parameters.get(name)
     if weight is None:
         raise ValueError(f"{type(module).__name__} has no parameter {name!r} to normalise")
+    for end in ends:
+        if hasattr(module, name + end):
+            raise ValueError(
+                f"{type(module).__name__} has an attribute {name + end!r} already, which the "
+                f"normalisation of {name!r} needs: rename it"
+            )
     return weight
 
 
@@ -206,8 +218,9 @@ def _restore(module: Module, name: str, kind: type, function: str, ends: tuple[s
         raise ValueError(f"{type(module).__name__} has no {name!r} of {function}")
     with no_grad():
         value = rule(module)
+    requires_grad = any(getattr(module, name + end).requires_grad for end in ends)
     for end in ends:
         delattr(module, name + end)
     module._computed = {key: of for key, of in module._computed.items() if key != name}
-    module.register_parameter(name, Parameter(value))
+    module.register_parameter(name, Parameter(value, requires_grad=requires_grad))
     return rule
