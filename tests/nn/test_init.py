@@ -71,6 +71,13 @@ def test_fans_of_a_convolution():
     assert bound * 0.99 < np.abs(x).max() <= bound
 
 
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0, 0)])
+@pytest.mark.parametrize("kind", ["kaiming", "lecun", "xavier"])
+@pytest.mark.parametrize("form", ["uniform", "normal"])
+def test_a_weight_without_elements_stays_as_it_is(kind, form, shape):
+    assert drawn(getattr(nn.init, f"{kind}_{form}_"), shape=shape).shape == shape
+
+
 @pytest.mark.parametrize("shape", [(6, 6), (4, 9), (9, 4), (5, 2, 3)])
 def test_orthogonal(shape):
     x = drawn(nn.init.orthogonal_, 2.0, shape=shape).reshape(shape[0], -1)

@@ -80,8 +80,10 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out), at least 1 each: a weight without elements has nothing to scale."""
     _check_kind(tensor)
-    return _calculate_fan_in_and_fan_out(tensor)
+    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
+    return max(fan_in, 1), max(fan_out, 1)
 
 
 def _check_kind(tensor: Any) -> None:
