@@ -326,6 +326,23 @@ def test_a_combination_that_is_saved_goes_on(kind):
     assert walk(again, resumed, 10) == walk(optimizer, schedule, 10)
 
 
+def test_a_sequence_that_is_refused_leaves_its_schedules():
+    optimizer = ours()
+    parts = [optim.ConstantLR(optimizer, 0.5), optim.ExponentialLR(optimizer, 0.5)]
+    before = [schedule.base_lrs for schedule in parts]
+    with pytest.raises(ValueError, match="begins at t = 0, got last_epoch=4"):
+        optim.SequentialLR(optimizer, parts, [2], last_epoch=4)
+    assert [schedule.base_lrs for schedule in parts] == before
+
+
+def test_a_sequence_takes_groups_that_came_after_its_schedules():
+    optimizer = ours(lr=0.4)
+    parts = [optim.ConstantLR(optimizer, 0.5, 2), optim.ExponentialLR(optimizer, 0.5)]
+    optimizer.add_param_group({"params": [cr.Parameter([1.0])], "lr": 0.8})
+    schedule = optim.SequentialLR(optimizer, parts, [2])
+    assert [schedule.lrs(t) for t in range(4)] == [[0.2, 0.4]] * 2 + [[0.4, 0.8], [0.2, 0.4]]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

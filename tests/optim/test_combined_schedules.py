@@ -80,6 +80,7 @@ def test_combined_state_goes_on():
         (lambda s: {**s, "schedule": "Constant"}, "the state is of Constant of 2 schedules"),
         (lambda s: {**s, "schedules": s["schedules"][:1]}, "ChainedScheduler of 1 schedules"),
         (lambda s: {**s, "schedules": s["schedules"][::-1]}, "of FlatCosineLR, this is of Coslog4"),
+        (lambda s: {**s, "t": -1}, "t is at least 0, got -1"),
     ],
 )
 def test_a_combined_state_that_does_not_fit_changes_nothing(change, message):

@@ -231,12 +231,15 @@ def test_a_state_keeps_a_rate_that_something_else_has_set(make, optimizer_first)
         ({"lrs": [0.1]}, "the state has 1 groups, this schedule 2"),
         ({"lrs": [0.1, -1.0]}, "lr must be >= 0, got -1"),
         ({"base_lrs": [0.1, -1.0]}, "lr must be >= 0, got -"),
+        ({"base_lrs": 0.1}, "base_lrs is a list of numbers, got 0.1"),
+        ({"t": 2.5}, "t is a whole number, at least 0; got 2.5"),
+        ({"t": -1}, "t is at least 0, got -1"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(changes, message):
     optimizer = make_optimizer()
     schedule = optim.ExponentialLR(optimizer, 0.5)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         schedule.load_state_dict({**schedule.state_dict(), "t": 5, **changes})
     assert schedule.t == 0
     assert schedule.base_lrs == rates(optimizer) == BASE_LRS
@@ -244,7 +247,7 @@ def test_a_state_that_does_not_fit_changes_nothing(changes, message):
     state = both.state_dict()
     state["schedules"][0]["t"] = 5
     state["schedules"][1] |= {"t": 5, **changes}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         both.load_state_dict(state)
     assert schedule.t == 0
     assert schedule.base_lrs == rates(optimizer) == BASE_LRS

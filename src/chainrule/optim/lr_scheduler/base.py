@@ -269,7 +269,7 @@ class Schedule(Constructed):
                 groups; nothing has changed then.
         """
         self._check_state(state_dict)
-        self.t = int(state_dict["t"])
+        self.t = as_time(state_dict)
         self.base_lrs = [float(lr) for lr in state_dict["base_lrs"]]
         values = self.scalars(self.t)
         for group, lr in zip(self._groups(), state_dict["lrs"], strict=True):
@@ -285,7 +285,7 @@ class Schedule(Constructed):
                 raise ValueError(f"the state is of {state_dict.get(key)}, this is of {mine[key]}")
         check_keys(state_dict, mine, "this schedule")
         for key in ("base_lrs", "lrs"):
-            groups = len(state_dict[key])
+            groups = len(checks.several(key, state_dict[key], "numbers"))
             if groups != len(self.base_lrs):
                 raise ValueError(
                     f"the state has {groups} groups, this schedule {len(self.base_lrs)}"
@@ -294,11 +294,16 @@ class Schedule(Constructed):
             group.check(self.parameter, lr)
         before = self.t, self.base_lrs
         try:
-            self.t = int(state_dict["t"])
+            self.t = as_time(state_dict)
             self.base_lrs = [float(lr) for lr in state_dict["base_lrs"]]
             self.scalars(self.t)
         finally:
             self.t, self.base_lrs = before
+
+
+def as_time(state_dict: Mapping[str, Any]) -> int:
+    """The t of a state: how often `step` had been called."""
+    return checks.integer("t", state_dict["t"], 0)
 
 
 def refuse_capture() -> None:

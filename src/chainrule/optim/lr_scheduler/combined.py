@@ -8,7 +8,8 @@ from typing import Any
 
 from chainrule import checks
 from chainrule.graph.state import HyperParameter
-from chainrule.optim.lr_scheduler.base import Schedule, refuse_capture, refuse_epoch
+from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.lr_scheduler.base import Schedule, as_time, refuse_capture, refuse_epoch
 from chainrule.optim.lr_scheduler.cyclic import Cycle
 from chainrule.optim.lr_scheduler.plateau import Plateau
 from chainrule.optim.optimizer import Optimizer
@@ -121,18 +122,12 @@ class SequentialLR(Schedule):
             )
         if sorted(set(self.milestones)) != self.milestones:
             raise ValueError(f"milestones rise from each to the next, got {self.milestones}")
-        groups = optimizer.param_groups
-        bases = [group.unscheduled[first.parameter] for group in groups]
-        for schedule in self.schedulers:
-            if not isinstance(schedule, Cycle):  # the rates of which are not the optimiser's
-                schedule.base_lrs = bases[: len(schedule.base_lrs)]
-        self._bases = bases
         super().__init__(
             optimizer,
             last_epoch=last_epoch,
             unit=first.unit,
             parameter=first.parameter,
-            base_lrs=bases,
+            base_lrs=[_unscheduled(g, first.parameter) for g in optimizer.param_groups],
         )
 
     def _current(self, t: int) -> tuple[Schedule, int]:
@@ -142,12 +137,12 @@ class SequentialLR(Schedule):
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         schedule, own = self._current(t)
-        first = self._bases[number]
-        scale = 1.0 if isinstance(schedule, Cycle) or not first else base_lr / first
-        return schedule.group_lr(number, schedule.base_lrs[number] * scale, own)
+        if isinstance(schedule, Cycle):  # its rates are not the optimiser's
+            base_lr = schedule.base_lrs[number]
+        return schedule.group_lr(number, base_lr, own)
 
     def _base(self, number: int, lr: float, t: int) -> float | None:
-        if isinstance(self._current(t)[0], Cycle):  # its rates are not the optimiser's
+        if isinstance(self._current(t)[0], Cycle):
             return self.base_lrs[number]
         return super()._base(number, lr, t)
 
@@ -202,7 +197,7 @@ class ChainedScheduler(Schedule):
         self.optimizer = first.optimizer
         self.unit = first.unit
         self.parameter = "lr"
-        self.base_lrs = [float(g.unscheduled.get("lr", g["lr"])) for g in first._groups()]
+        self.base_lrs = [_unscheduled(group, "lr") for group in first._groups()]
         self.t = 0
 
     def lrs(self, t: int) -> list[float]:
@@ -267,11 +262,17 @@ class ChainedScheduler(Schedule):
                 f"of {mine['schedule']} of {len(self.schedulers)}"
             )
         check_keys(state_dict, mine, "this schedule")
+        t = as_time(state_dict)
         for schedule, state in zip(self.schedulers, states, strict=True):
             schedule._check_state(state)
         for schedule, state in zip(self.schedulers, states, strict=True):
             schedule.load_state_dict(state)
-        self.t = int(state_dict["t"])
+        self.t = t
+
+
+def _unscheduled(group: ParameterGroup, parameter: str) -> float:
+    """A group's hyper-parameter as it was before all schedules."""
+    return float(group.unscheduled.get(parameter, group[parameter]))
 
 
 def _checked(given: Iterable[Schedule], name: str) -> list[Schedule]:
