@@ -185,3 +185,11 @@ def test_a_constant_of_a_shared_plan_stays_what_it_was():
     expected = trainer.predict(X)
     first[...] = 100
     np.testing.assert_array_equal(trainer_of(Composed(shifted(second))).predict(X), expected)
+
+
+def test_operations_with_zeros_of_two_signs_are_not_one():
+    def borders(x):
+        return [cr.pad(x, 1, constant_values=zero) for zero in (0.0, -0.0)]
+
+    for found in (borders(cr.tensor(X)), cr.compile(borders)(X)):
+        assert [bool(np.signbit(y.numpy()[0]).any()) for y in found] == [False, True]

@@ -177,11 +177,18 @@ def shared(value: Value, known: dict[Any, Value]) -> Value:
         key = (
             value.kind,
             value.inputs,  # each equal to itself alone
-            tuple(sorted(value.attributes.items())) if value.attributes else (),
+            _by_digits(value.attributes) if value.attributes else (),
             value.shape,
             value.dtype,
         )
     return known.setdefault(key, value)
+
+
+def _by_digits(attributes: dict[str, Any]) -> tuple[Any, ...]:
+    """Attributes as a key: floats by their digits, because 0.0 equals -0.0."""
+    return tuple(
+        [(name, repr(a) if a.__class__ is float else a) for name, a in sorted(attributes.items())]
+    )
 
 
 def pruned(order: Iterable[Value], roots: Iterable[Value]) -> list[Value]:
