@@ -335,6 +335,21 @@ def test_a_sequence_that_is_refused_leaves_its_schedules():
     assert [schedule.base_lrs for schedule in parts] == before
 
 
+def test_a_sequence_of_a_warm_up_before_a_cycle_has_the_rates_of_the_cycle():
+    def warm_up(optimizer):
+        cycle = optim.OneCycleLR(optimizer, 1.0, 20, cycle_momentum=False, unit="epoch")
+        return optim.WarmupLR(cycle, 5)
+
+    optimizer = ours(lr=0.1)
+    parts = [warm_up(optimizer), optim.ConstantLR(optimizer, 0.5, 99)]
+    schedule, alone = optim.SequentialLR(optimizer, parts, [25]), warm_up(ours(lr=0.1))
+    expected = [alone.lrs(t)[0] for t in range(25)]
+    assert max(expected) == 1.0
+    assert [schedule.lrs(t)[0] for t in range(26)] == [*expected, 0.05]
+    optimizer.param_groups[0]["lr"] = 0.3  # which holds for one step, as with the cycle alone
+    assert walk(optimizer, schedule, 26) == [[0.3], *([lr] for lr in [*expected[1:], 0.05])]
+
+
 def test_a_sequence_takes_groups_that_came_after_its_schedules():
     optimizer = ours(lr=0.4)
     parts = [optim.ConstantLR(optimizer, 0.5, 2), optim.ExponentialLR(optimizer, 0.5)]

@@ -230,7 +230,7 @@ class Schedule(Constructed):
         """The base from which a group's rate at t is `lr`; None if the rate no longer depends on
         it, as after the end of a fall to 0."""
         base_lr = self.base_lrs[number]
-        if lr == self.group_lr(number, base_lr, t):
+        if self._has_own_rates(t) or lr == self.group_lr(number, base_lr, t):
             return base_lr
         for when in (t, t + 1):  # a rate that passes 0 says nothing of the base
             at_0, at_1 = (self.group_lr(number, base, when) for base in (0.0, 1.0))
@@ -244,6 +244,11 @@ class Schedule(Constructed):
     def _is_chainable(self, t: int) -> bool:
         """Whether it is `chainable` from t on."""
         return self.chainable
+
+    def _has_own_rates(self, t: int) -> bool:
+        """Whether the rates at t are those of its arguments, and not the optimiser's: then one that
+        something else has set holds for one step."""
+        return False
 
     def _bounded(self, number: int, base_lr: float) -> float:
         """The base to go on with, where a rate that something else has set belongs to this one."""

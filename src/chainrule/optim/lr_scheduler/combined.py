@@ -10,7 +10,6 @@ from chainrule import checks
 from chainrule.graph.state import HyperParameter
 from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.lr_scheduler.base import Schedule, as_time, refuse_capture, refuse_epoch
-from chainrule.optim.lr_scheduler.cyclic import Cycle
 from chainrule.optim.lr_scheduler.plateau import Plateau
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.state_dicts import check_keys, check_mapping
@@ -66,6 +65,9 @@ class WarmupLR(Schedule):
 
     def _is_chainable(self, t: int) -> bool:
         return t >= self.steps and self.schedule._is_chainable(t - self.steps)
+
+    def _has_own_rates(self, t: int) -> bool:
+        return self.schedule._has_own_rates(max(t - self.steps, 0))
 
     def others(self, number: int, t: int) -> Mapping[str, float]:
         return self.schedule.others(number, max(t - self.steps, 0))
@@ -137,18 +139,17 @@ class SequentialLR(Schedule):
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         schedule, own = self._current(t)
-        if isinstance(schedule, Cycle):  # its rates are not the optimiser's
+        if schedule._has_own_rates(own):
             base_lr = schedule.base_lrs[number]
         return schedule.group_lr(number, base_lr, own)
-
-    def _base(self, number: int, lr: float, t: int) -> float | None:
-        if isinstance(self._current(t)[0], Cycle):
-            return self.base_lrs[number]
-        return super()._base(number, lr, t)
 
     def _is_chainable(self, t: int) -> bool:  # not before a milestone, where the rate may rise
         schedule, own = self._current(t)
         return schedule is self.schedulers[-1] and schedule._is_chainable(own)
+
+    def _has_own_rates(self, t: int) -> bool:
+        schedule, own = self._current(t)
+        return schedule._has_own_rates(own)
 
     def others(self, number: int, t: int) -> Mapping[str, float]:
         schedule, own = self._current(t)

@@ -47,9 +47,8 @@ class Cycle(Schedule):
                 _momentum_name(group, type(optimizer).__name__)
         super().__init__(optimizer, last_epoch=last_epoch, unit=unit, base_lrs=base_lrs)
 
-    def _base(self, number: int, lr: float, t: int) -> float:
-        """That of the arguments: a rate that something else has set holds for one step."""
-        return self.base_lrs[number]
+    def _has_own_rates(self, t: int) -> bool:
+        return True
 
     def others(self, number: int, t: int) -> Mapping[str, float]:
         if not self.momentums:
