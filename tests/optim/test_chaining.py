@@ -350,6 +350,17 @@ def test_a_sequence_of_a_warm_up_before_a_cycle_has_the_rates_of_the_cycle():
     assert walk(optimizer, schedule, 26) == [[0.3], *([lr] for lr in [*expected[1:], 0.05])]
 
 
+def test_a_chain_with_a_cycle_knows_its_rates_in_advance():
+    def chain():
+        optimizer = ours(lr=0.2)
+        cycle = optim.CyclicLR(optimizer, 0.1, 0.5, 3, cycle_momentum=False, unit="epoch")
+        return optimizer, optim.ChainedScheduler([cycle, optim.ExponentialLR(optimizer, 0.9)])
+
+    expected = walk(*chain(), 14)
+    assert expected[0] == [0.1]
+    np.testing.assert_allclose([chain()[1].lrs(t) for t in range(14)], expected, rtol=1e-12)
+
+
 def test_a_sequence_takes_groups_that_came_after_its_schedules():
     optimizer = ours(lr=0.4)
     parts = [optim.ConstantLR(optimizer, 0.5, 2), optim.ExponentialLR(optimizer, 0.5)]

@@ -250,6 +250,11 @@ class Schedule(Constructed):
         something else has set holds for one step."""
         return False
 
+    def _lr_from(self, number: int, base_lr: float, t: int) -> float:
+        """As `group_lr`, from the base of a combination, if the rates are not its own."""
+        own = self._has_own_rates(t)
+        return self.group_lr(number, self.base_lrs[number] if own else base_lr, t)
+
     def _bounded(self, number: int, base_lr: float) -> float:
         """The base to go on with, where a rate that something else has set belongs to this one."""
         own = self.base_lrs[number]

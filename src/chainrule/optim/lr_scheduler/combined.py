@@ -139,9 +139,7 @@ class SequentialLR(Schedule):
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         schedule, own = self._current(t)
-        if schedule._has_own_rates(own):
-            base_lr = schedule.base_lrs[number]
-        return schedule.group_lr(number, base_lr, own)
+        return schedule._lr_from(number, base_lr, own)
 
     def _is_chainable(self, t: int) -> bool:  # not before a milestone, where the rate may rise
         schedule, own = self._current(t)
@@ -206,7 +204,7 @@ class ChainedScheduler(Schedule):
         lrs = list(self.base_lrs)
         for number in range(len(lrs)):
             for schedule in of_lr:  # as at construction, one after the other
-                lrs[number] = schedule.group_lr(number, lrs[number], 0)
+                lrs[number] = schedule._lr_from(number, lrs[number], 0)
             for past in range(t):
                 for schedule in of_lr:
                     lrs[number] = schedule.next_lr(number, lrs[number], past)
