@@ -30,6 +30,29 @@ def test_value_and_grad_of_a_parameter_and_of_a_number():
     assert cr.value_and_grad(lambda x: x * x)(3.0)[1].item() == 6
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_inside_no_grad_derivatives_are_the_same_constants(compiled):
+    w = cr.Parameter(RANDOM.standard_normal((4, 4)))
+
+    def f(x):
+        return (cr.sin(w @ x) * x * x).sum()
+
+    def derivatives(x):
+        y, dx = cr.value_and_grad(f)(x)
+        several = cr.value_and_grad(lambda a, b: f(a) * f(b), argnums=[0, 1])(x, 2.0 * X)[1]
+        of_vectors = [g(lambda x: w @ x * x, x, X) for g in (cr.vjp, cr.jvp)]
+        return [y, dx, several, of_vectors, cr.jacobian(lambda x: w @ x * x, x), cr.hessian(f, x)]
+
+    x = cr.tensor(X)
+    expected = list(leaves(derivatives(x)))
+    with cr.no_grad():
+        found = list(leaves((cr.compile(derivatives) if compiled else derivatives)(x)))
+    for ours, outside in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours.numpy(), outside.numpy(), rtol=1e-12)
+        assert np.abs(outside.numpy()).max() > 0.01
+        assert not ours.requires_grad and outside.requires_grad
+
+
 def test_a_function_of_integers_has_no_gradient():
     with pytest.raises(cr.DTypeError, match="only floating"):
         cr.value_and_grad(lambda x: (x * 1.0).sum())(cr.tensor([1, 2]))

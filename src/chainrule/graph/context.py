@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 MISSING = object()
 """What an attribute is that is not there."""
@@ -130,7 +131,8 @@ def no_grad(function: Function) -> Function: ...
 def no_grad(function: Any = None) -> Any:
     """Keep no graph inside the block: results do not require gradients.
 
-    It decorates functions and generators, too: `@no_grad()`, or `@no_grad`.
+    It decorates functions and generators, too: `@no_grad()`, or `@no_grad`. The derivatives of a
+    function, as of `value_and_grad` and `jacobian`, are computed inside it as outside.
 
     Example:
         >>> import chainrule as cr
@@ -144,3 +146,13 @@ def no_grad(function: Any = None) -> Any:
     if not callable(function):
         raise TypeError(f"no_grad takes nothing, or a function to decorate; got {function!r:.80}")
     return _NoGrad()(function)
+
+
+def with_gradients(function: Callable[[], Result]) -> Result:
+    """What a function returns, called with gradients enabled, inside `no_grad` too."""
+    context = local.context
+    before, context.grad_enabled = context.grad_enabled, True
+    try:
+        return function()
+    finally:
+        context.grad_enabled = before

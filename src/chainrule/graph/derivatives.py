@@ -1,19 +1,39 @@
-"""Derivatives of functions: value_and_grad, vjp, jvp, jacobian, hessian."""
+"""Derivatives of functions: value_and_grad, vjp, jvp, jacobian, hessian.
+
+Inside `no_grad` they are computed as outside, and are constants.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import grad
+from chainrule.graph.context import local, with_gradients
 from chainrule.graph.registered import functions
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.trees import map_leaves
 
 Function = Callable[..., Tensor]
+Derivative = TypeVar("Derivative", bound=Callable[..., Any])
+
+
+def _inside_no_grad_too(derivative: Derivative) -> Derivative:
+    """Let the decorated function differentiate inside `no_grad`, where its results are constants."""
+
+    @wraps(derivative)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        if local.context.grad_enabled:
+            return derivative(*arguments, **keywords)
+        found = with_gradients(lambda: derivative(*arguments, **keywords))
+        return map_leaves(Tensor.detach, found)
+
+    return cast(Derivative, call)
 
 
 def _variable(data: TensorLike) -> Tensor:
@@ -103,6 +123,7 @@ def value_and_grad(
     several = [argnums] if isinstance(argnums, int) else argnums
     positions = checks.several("argnums", several, "positions")
 
+    @_inside_no_grad_too
     def evaluate(*arguments: Any, **keywords: Any) -> tuple[Tensor, Any]:
         given = list(arguments)
         if not all(-len(given) <= position < len(given) for position in positions):
@@ -121,6 +142,7 @@ def value_and_grad(
     return evaluate
 
 
+@_inside_no_grad_too
 def vjp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tensor]:
     """The value y = f(x) and the vector-Jacobian product v^T J, of the shape of x.
 
@@ -135,6 +157,7 @@ def vjp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tenso
     return y, grad(y, x, v)
 
 
+@_inside_no_grad_too
 def jvp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tensor]:
     """The value y = f(x) and the Jacobian-vector product J v, of the shape of y.
 
@@ -159,6 +182,7 @@ def jvp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tenso
     return y, grad(inner, u)
 
 
+@_inside_no_grad_too
 def jacobian(function: Function, x: TensorLike) -> Tensor:
     """All first derivatives of f at x: shape (*y.shape, *x.shape).
 
@@ -179,6 +203,7 @@ def jacobian(function: Function, x: TensorLike) -> Tensor:
     return functions["stack"](rows).reshape(y.shape + x.shape)
 
 
+@_inside_no_grad_too
 def hessian(function: Function, x: TensorLike) -> Tensor:
     """All second derivatives of a scalar f at x: shape (*x.shape, *x.shape).
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.context import local
 from chainrule.graph.parameter_lists import distinct_parameters, is_model, may_list_parameters
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
@@ -183,16 +182,6 @@ def check_loss(loss: Tensor | None) -> None:
         )
     if loss.shape != () or loss.dtype.kind != "f":
         raise ShapeError(f"the loss is a float scalar, got {loss.dtype} of shape {loss.shape}")
-
-
-def loss_of(closure: Callable[[], Any]) -> Any:
-    """What a closure returns, called with gradients enabled, as inside `no_grad` too."""
-    context = local.context
-    before, context.grad_enabled = context.grad_enabled, True
-    try:
-        return closure()
-    finally:
-        context.grad_enabled = before
 
 
 def number_of(loss: Any) -> float:

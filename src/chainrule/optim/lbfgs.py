@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 
 from chainrule import checks
 from chainrule.errors import SymbolicError
-from chainrule.graph.context import local
+from chainrule.graph.context import local, with_gradients
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops import concatenate, maximum, split, where, zeros_like
-from chainrule.optim.arguments import check_grads, loss_of, number_of
+from chainrule.optim.arguments import check_grads, number_of
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Count, Number, OneOf
 from chainrule.optim.line_search import DECREASE, Trial, armijo, strong_wolfe
@@ -316,7 +316,7 @@ def _evaluate(
 ) -> tuple[Any, float, Array]:
     """What the closure returns at x; and the function to minimise with its gradient there."""
     _place(group, x)
-    loss = loss_of(closure)
+    loss = with_gradients(closure)
     grads = [W.grad for W in group.params]
     check_grads(group.params, grads)
     parts = [

@@ -14,7 +14,7 @@ from chainrule.caches import LruCache
 from chainrule.compiler.capture import CaptureAgain, capture
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.reference import Interpreter
-from chainrule.graph.context import local, no_grad
+from chainrule.graph.context import local, no_grad, with_gradients
 from chainrule.graph.names import ForeignName
 from chainrule.graph.parameter_lists import forget_gradients
 from chainrule.graph.state import Buffer, Parameter
@@ -26,7 +26,6 @@ from chainrule.optim.arguments import (
     as_parameters,
     check_grads,
     check_loss,
-    loss_of,
     taken_options,
 )
 from chainrule.optim.fingerprints import class_constants, fingerprint
@@ -377,7 +376,7 @@ class Optimizer:
             return None
         if isinstance(closure, type):
             raise TypeError(f"step takes a closure, not {checks.described(closure)}")
-        loss = loss_of(closure)
+        loss = with_gradients(closure)
         is_scalar = isinstance(loss, Tensor) and loss.shape == () and loss.dtype.kind == "f"
         self._step(loss if is_scalar else None)
         return loss
