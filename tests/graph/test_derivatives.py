@@ -39,7 +39,7 @@ def test_inside_no_grad_derivatives_are_the_same_constants(compiled):
 
     def derivatives(x):
         y, dx = cr.value_and_grad(f)(x)
-        several = cr.value_and_grad(lambda a, b: f(a) * f(b), argnums=[0, 1])(x, 2.0 * X)[1]
+        several = cr.value_and_grad(lambda a, b: f(a) * f(b), argnums=[0, 1])(x, 2.0 * x)[1]
         of_vectors = [g(lambda x: w @ x * x, x, X) for g in (cr.vjp, cr.jvp)]
         return [y, dx, several, of_vectors, cr.jacobian(lambda x: w @ x * x, x), cr.hessian(f, x)]
 
@@ -53,9 +53,52 @@ def test_inside_no_grad_derivatives_are_the_same_constants(compiled):
         assert not ours.requires_grad and outside.requires_grad
 
 
+@pytest.mark.parametrize("of", ["array", "parameter", "compiled"])
+def test_an_argument_counts_where_the_function_takes_it_alone(of):
+    """d/da and d/db of a^2 b, though b is 2 a, a itself, or a is read from outside."""
+
+    def derivatives(x):
+        def f(a, b):
+            return (a * a * b).sum()
+
+        def both(a, b):
+            return cr.value_and_grad(f, argnums=(0, 1))(a, b)[1]
+
+        outside = cr.value_and_grad(lambda a: (a * a * x).sum())(x)[1]
+        products = [g(lambda a: a * a * x, x, cr.ones(2))[1] for g in (cr.vjp, cr.jvp)]
+        return [both(x, 2.0 * x), both(x, x), outside, products, cr.jacobian(lambda a: a * x, x)]
+
+    x = np.array([1.0, 3.0], "f4")
+    if of == "compiled":
+        found = cr.compile(derivatives)(x)
+    else:
+        found = derivatives(cr.Parameter(x) if of == "parameter" else cr.tensor(x))
+    once = [(2.0 * x * x).tolist(), (x * x).tolist()]
+    twice, diagonal = [(4.0 * x * x).tolist(), once[1]], np.diag(x).tolist()
+    expected = [*twice, *once, once[0], once[0], once[0], diagonal]
+    assert [t.tolist() for t in leaves(found)] == expected
+
+
+def test_the_gradient_by_an_argument_is_part_of_the_graph():
+    p = cr.Parameter([1.0, 2.0])
+
+    def second(x):
+        return cr.grad(cr.value_and_grad(lambda a: (a * a * a).sum())(x)[1].sum(), x)
+
+    assert second(p).tolist() == cr.compile(second)(np.float32([1, 2])).tolist() == [6.0, 12.0]
+
+
+def test_derivatives_by_the_value_of_a_buffer_that_a_graph_reads():
+    buffer = cr.Buffer([1.0, 2.0])
+    compiled = cr.compile(lambda: cr.value_and_grad(lambda x: (x * x).sum())(buffer)[1])
+    assert compiled().tolist() == [2.0, 4.0]
+
+
 def test_a_function_of_integers_has_no_gradient():
     with pytest.raises(cr.DTypeError, match="only floating"):
         cr.value_and_grad(lambda x: (x * 1.0).sum())(cr.tensor([1, 2]))
+    with pytest.raises(cr.DTypeError, match="only floating"):
+        cr.compile(cr.value_and_grad(lambda x: (x * 1.0).sum()))(np.array([1, 2]))
 
 
 def test_jacobian_of_a_linear_map_is_its_matrix():

@@ -15,6 +15,7 @@ from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import grad
 from chainrule.graph.context import local, with_gradients
+from chainrule.graph.operation import operations
 from chainrule.graph.registered import functions
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.trees import map_leaves
@@ -24,7 +25,7 @@ Derivative = TypeVar("Derivative", bound=Callable[..., Any])
 
 
 def _inside_no_grad_too(derivative: Derivative) -> Derivative:
-    """Let the decorated function differentiate inside `no_grad`, where its results are constants."""
+    """Let the decorated function work inside `no_grad`, too, where its results are constants."""
 
     @wraps(derivative)
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -37,7 +38,10 @@ def _inside_no_grad_too(derivative: Derivative) -> Derivative:
 
 
 def _variable(data: TensorLike) -> Tensor:
-    """The Tensor to differentiate with respect to: `data` itself, or a new leaf of its value."""
+    """A Tensor of this value to differentiate with respect to, which nothing else reads.
+
+    Where gradients pass `data`, they pass from it to `data`.
+    """
     if isinstance(data, tuple) and any(map(_is_argument, data)):
         raise TypeError(
             "derivatives are with respect to one Tensor or array, not a tuple of these: pass x in "
@@ -49,16 +53,14 @@ def _variable(data: TensorLike) -> Tensor:
             f"derivatives are with respect to one Tensor or array, not {type(data).__name__}: of a "
             f"dict of Tensors that require gradients cr.grad(loss, {tensors}) gives a dict"
         )
-    if isinstance(data, Tensor):
-        if data.requires_grad or data.is_symbolic:
-            return data
-        data = data.numpy()
-    value = as_tensor(data).numpy()
-    if value.dtype.kind != "f":
+    x = as_tensor(data).node()
+    if x.dtype.kind != "f":
         raise DTypeError(
-            f"only floating Tensors have gradients, not {value.dtype}; convert it with astype"
+            f"only floating Tensors have gradients, not {x.dtype}; convert it with astype"
         )
-    return Tensor(value, requires_grad=True)
+    if x.requires_grad or x.is_symbolic:
+        return operations["reshape"].apply(x, shape=x.shape)
+    return Tensor(x.numpy(), requires_grad=True)
 
 
 def _is_argument(part: Any) -> bool:
@@ -104,6 +106,9 @@ def value_and_grad(
     function: Function, argnums: int | Sequence[int] = 0
 ) -> Callable[..., tuple[Tensor, Any]]:
     """A function that returns the value of `function` and its gradient.
+
+    The gradient is by each argument alone. What the function reads from outside counts as a
+    constant, also where that is the argument, or is computed from it; as `torch.func` has it.
 
     Args:
         function: takes Tensors, returns a scalar Tensor.
