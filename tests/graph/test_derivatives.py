@@ -53,6 +53,27 @@ def test_inside_no_grad_derivatives_are_the_same_constants(compiled):
         assert not ours.requires_grad and outside.requires_grad
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_is_computed_inside_no_grad_has_no_gradient_there(compiled):
+    w, other = cr.Parameter([1.0, 2.0]), cr.Parameter([3.0])
+
+    def inside():
+        with cr.no_grad():
+            return cr.grad((w * w).sum(), w)
+
+    def outside():
+        z = (w * w).sum()
+        with cr.no_grad():
+            return cr.grad(z, [w, other])
+
+    with pytest.raises(
+        ValueError, match=r"was computed inside no_grad\(\), where no graph is kept"
+    ):
+        (cr.compile(inside) if compiled else inside)()
+    found = (cr.compile(outside) if compiled else outside)()
+    assert [t.tolist() for t in found] == [[2.0, 4.0], [0.0]]
+
+
 @pytest.mark.parametrize("of", ["array", "parameter", "compiled"])
 def test_an_argument_counts_where_the_function_takes_it_alone(of):
     """d/da and d/db of a^2 b, though b is 2 a, a itself, or a is read from outside."""

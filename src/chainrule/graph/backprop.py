@@ -479,6 +479,7 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
     _fill(grad_table, _pruned(roots, inputs))
     of_states = gradients_of_states(grad_table)
     grads = []
+    keeps_graphs = local.context.grad_enabled or any(z.requires_grad for z in roots)
     lost: list[Tensor] | None = None
     for target in inputs:
         unknown = target.is_symbolic or any(z.is_symbolic for z in roots)
@@ -488,12 +489,12 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
                 "it; make it with requires_grad=True"
             )
         found = (of_states if target.is_state else grad_table).get(target)
-        if found is None:
-            if lost is None:
-                lost = [v for v in with_ancestors(roots) if v.operation is COMPILED]
+        if found is None and target.requires_grad and not keeps_graphs:
+            said = f"{checks.described(roots[0])} was computed inside no_grad(), where no graph is"
+            raise ValueError(f"{said} kept: compute it outside, or take value_and_grad")
+        if found is None and lost is None:
+            lost = [v for v in with_ancestors(roots) if v.operation is COMPILED]
             if lost:
                 raise without_graph(lost[0])
-            grads.append(functions["zeros_like"](target))
-        else:
-            grads.append(found)
+        grads.append(functions["zeros_like"](target) if found is None else found)
     return grads
