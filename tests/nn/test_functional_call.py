@@ -121,6 +121,7 @@ def test_buffers_that_the_call_changes():
     assert state["num_batches_tracked"] == 1 and layer.num_batches_tracked.item() == 2
     with pytest.raises(TypeError, match=r"running statistics are Buffers.*Make them"):
         functional_call(layer, {"running_mean": cr.zeros(2)}, x)
+    assert layer.num_batches_tracked.item() == 2
 
 
 def test_pytorchs_homes_of_the_name_say_where_it_is():

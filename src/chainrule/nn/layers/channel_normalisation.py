@@ -126,27 +126,27 @@ class BatchNorm(_ChannelNorm):
         of_batch = self.training or self.running_mean is None or self.running_var is None
         if of_batch:
             self._check_several(x)
-        tracks = self.training and self.num_batches_tracked is not None
-        return functional.batch_norm(
+        counter = self.num_batches_tracked if self.training else None
+        tracks = counter is not None
+        share: float | Tensor = 0.0 if self.momentum is None else float(self.momentum)
+        if counter is not None:
+            with no_grad():
+                batches = counter + 1
+                if self.momentum is None:
+                    share = 1.0 / batches.astype(self.dtype)
+        y = functional.batch_norm(
             x,
             self.running_mean if tracks or not of_batch else None,
             self.running_var if tracks or not of_batch else None,
             self.weight,
             self.bias,
             of_batch,
-            self._share_of_batch() if tracks else 0.0,
+            share,
             self.eps,
         )
-
-    def _share_of_batch(self) -> float | Tensor:
-        """The share of the newest batch in the running statistics; it is counted."""
-        assert self.num_batches_tracked is not None
-        with no_grad():
-            batches = self.num_batches_tracked + 1
-            self.num_batches_tracked.assign(batches)
-            if self.momentum is None:
-                return 1.0 / batches.astype(self.dtype)
-        return float(self.momentum)
+        if counter is not None:
+            counter.assign(batches)
+        return y
 
     def recompute_batch_statistics(self: B, x: ArrayLike) -> B:
         """Make the running statistics the exact mean and biased variance of `x`.
