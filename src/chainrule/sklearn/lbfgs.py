@@ -74,7 +74,8 @@ class FullObjective:
     def __call__(self, vector: Array) -> tuple[float, Array]:
         """The objective and its gradient; infinity where it is not finite."""
         self.assign(vector)
-        self._block.copy_assigned()  # else the first run would, while the others wait
+        with self._block.guard.alone:
+            self._block.copy_assigned()  # else the first run would, while the others wait
         others = [self._pool.submit(self._run_share, i) for i in range(1, len(self._steps))]
         shares = [self._run_share(0), *(other.result() for other in others)]
         totals: list[Array] = []
@@ -107,11 +108,13 @@ class FullObjective:
         for start in range(begin, end, rows):
             others = [a[start : start + rows] for a in self._others]
             step.bind([*self._inputs(start, start + rows), *others])
-            run = step.run(in_order(rows), 0, rows // size, totals=totals)
+            order, done = in_order(rows), 0
+            while done < rows // size:  # a run ends early where a thread waits for the parameters
+                run = step.run(order, done, rows // size - done, totals=totals)
+                if run.status != "ok":
+                    return None
+                done, totals = done + run.steps, run.totals
             step.release()
-            if run.status != "ok":
-                return None
-            totals = run.totals
         return totals
 
     def _inputs(self, start: int, end: int) -> list[Array]:
