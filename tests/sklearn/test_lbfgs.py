@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -53,3 +54,44 @@ def test_no_row_is_left_out_where_another_thread_waits_for_the_parameters(thread
     finally:
         ends.set()
         other.join()
+
+
+def test_few_gradients_are_held_at_a_time(threads, monkeypatch):
+    monkeypatch.setattr(lbfgs, "_ROWS", 2)
+    objective, _ = full(800, hidden=5000)
+    vector = objective.vector()
+    tracemalloc.start()
+    try:
+        objective(vector)
+        assert tracemalloc.get_traced_memory()[1] < 100 * vector.nbytes  # of 400 runs
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_sums_do_not_depend_on_who_is_first():
+    numbers = [np.array([x]) for x in RNG.normal(size=50)]
+    found = set()
+    for order in (range(50), reversed(range(50)), RNG.permutation(50).tolist()):
+        sums = lbfgs._Sums(50, ahead=50)
+        for number in order:
+            assert not sums.is_complete
+            sums.add(number, [numbers[number]])
+        assert sums.is_complete
+        found.add(sums.totals[0].item())
+    assert len(found) == 1
+
+
+def test_an_error_in_one_thread_ends_the_others(threads, monkeypatch):
+    objective, _ = full(200 * 512)
+    run, done = lbfgs.FullObjective._run, []
+
+    def fails_once(self, steps, begin, end):
+        done.append(begin)
+        if len(done) == 5:
+            raise MemoryError("of a run")
+        return run(self, steps, begin, end)
+
+    monkeypatch.setattr(lbfgs.FullObjective, "_run", fails_once)
+    with objective.threads(), pytest.raises(MemoryError, match="of a run"):
+        objective(objective.vector())
+    assert len(done) < 50

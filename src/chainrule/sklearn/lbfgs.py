@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -25,10 +26,72 @@ from chainrule.system.threads import ThreadShare, get_num_threads, one_blas_thre
 _ROWS = 512
 """Rows of which loss and gradient are computed at a time: what that needs stays in the cache."""
 _BATCHES = 2
-"""Batches of a run. The totals of runs are added in their order, by whichever thread they were
-computed: so the sums are the same for any number of threads."""
+"""Batches of a run, which one thread does after another without a look at the others."""
 _RUNS_OF_A_THREAD = 2
 """At least; for fewer a thread takes longer to wake up than the runs would."""
+
+
+_AHEAD = 4
+"""Runs for each thread whose totals may wait for those of an earlier run, which takes longer."""
+
+
+class _Sums:
+    """The sums of the arrays that several threads find, each for numbers of its own.
+
+    The arrays are added in the order of the numbers, from 0 to `count` - 1, whichever are found
+    first: so the sums are the same bits for any number of threads.
+
+    Args:
+        count: how many numbers there are.
+        ahead: how many numbers the threads may take before the first of them is added.
+
+    Attributes:
+        totals: the sums so far.
+    """
+
+    def __init__(self, count: int, ahead: int) -> None:
+        self.totals: list[Array] = []
+        self._count = count
+        self._ahead = ahead
+        self._next = self._added = 0
+        self._waiting: dict[int, list[Array]] = {}
+        self._changed = threading.Condition()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the arrays of all numbers are in the sums."""
+        return self._added == self._count
+
+    def numbers(self) -> Iterator[int]:
+        """Those for a thread, which no other gets, until none is left."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._may_go_on)
+                number = self._next
+                self._next += 1
+            if number >= self._count:
+                return
+            yield number
+
+    def _may_go_on(self) -> bool:
+        return self._next >= self._count or self._next < self._added + self._ahead
+
+    def end(self) -> None:
+        """Leave no number to any thread."""
+        with self._changed:
+            self._next = self._count
+            self._changed.notify_all()
+
+    def add(self, number: int, arrays: list[Array]) -> None:
+        """Add the arrays of a number, once those of all before it are added."""
+        with self._changed:
+            self._waiting[number] = arrays
+            while self._added in self._waiting:
+                found = self._waiting.pop(self._added)
+                pairs = zip(self.totals, found, strict=True)
+                self.totals = [a + b for a, b in pairs] if self._added else found
+                self._added += 1
+            self._changed.notify_all()
 
 
 class FullObjective:
@@ -76,13 +139,14 @@ class FullObjective:
         self.assign(vector)
         with self._block.guard.alone:
             self._block.copy_assigned()  # else the first run would, while the others wait
-        others = [self._pool.submit(self._run_share, i) for i in range(1, len(self._steps))]
-        shares = [self._run_share(0), *(other.result() for other in others)]
-        totals: list[Array] = []
-        for found in itertools.chain(*shares):
-            if found is None:
-                return np.inf, np.full(vector.shape, np.nan)
-            totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
+        sums = _Sums(len(self._runs), _AHEAD * len(self._steps))
+        others = [self._pool.submit(self._work, steps, sums) for steps in self._steps[1:]]
+        self._work(self._steps[0], sums)
+        for other in others:
+            other.result()
+        if not sums.is_complete:
+            return np.inf, np.full(vector.shape, np.nan)
+        totals = sums.totals
         gradient = np.concatenate([np.ravel(total) for total in totals[1:]])
         penalty, of_penalty = self._objective.penalty(self._parameters, self._total)
         return float(totals[0]) + penalty, gradient + of_penalty
@@ -93,14 +157,20 @@ class FullObjective:
         with self._pool, one_blas_thread() if len(self._steps) > 1 else nullcontext():
             yield
 
-    def _run_share(self, thread: int) -> list[list[Array] | None]:
-        """The totals of each run of a thread; None where the loss is not finite."""
-        count, threads = len(self._runs), len(self._steps)
-        mine = self._runs[count * thread // threads : count * (thread + 1) // threads]
+    def _work(self, steps: list[NativeStep], sums: _Sums) -> None:
+        """Do runs that no other thread does, up to one whose loss is not finite."""
         with self._share.taken():
-            return [self._run(self._steps[thread], begin, end) for begin, end in mine]
+            try:
+                for number in sums.numbers():
+                    found = self._run(steps, *self._runs[number])
+                    if found is None:
+                        return
+                    sums.add(number, found)
+            finally:
+                sums.end()  # an error or an interrupt, too, ends the work of the others
 
     def _run(self, steps: list[NativeStep], begin: int, end: int) -> list[Array] | None:
+        """The totals of the rows from one to another; None where the loss is not finite."""
         size = min(self._size, end - begin)
         step = steps[0] if size == self._size else steps[1]
         rows = end - begin if self._form is None else size
