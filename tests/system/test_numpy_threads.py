@@ -28,11 +28,11 @@ print(json.dumps([loaded, first, after, found, cr.get_num_threads()]))
 """
 
 
-def run(**variables):
+def run(program=PROGRAM, **variables):
     names = [n for n in os.environ if not n.endswith("NUM_THREADS")]
     environment = {name: os.environ[name] for name in names} | variables
     text = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     ).stdout
     return json.loads(text)
 
@@ -114,3 +114,33 @@ def test_the_library_of_the_core_is_loaded_where_products_need_it_and_keeps_one_
         "assert own() == [1], own()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+BLOCKS = """
+import json
+import numpy as np
+import chainrule as cr
+from chainrule.system import threads
+first = threads.numpy_threads()
+one, other = threads.one_blas_thread(), threads.one_blas_thread()
+found = []
+for step in (one.__enter__, other.__enter__, lambda: one.__exit__(None, None, None)):
+    step()
+    threads.hold_numpy()
+    found.append(threads.numpy_threads())
+other.__exit__(None, None, None)
+after = threads.numpy_threads()
+cr.set_num_threads(2)
+cr.set_num_threads(None)
+print(json.dumps([first, found, after, threads.numpy_threads()]))
+"""
+
+
+def test_blocks_of_one_thread_that_overlap_leave_the_number_as_it_was():
+    first, found, after, again = run(BLOCKS, OPENBLAS_NUM_THREADS="2", CHAINRULE_NUM_THREADS="2")
+    assert (found, after, again) == ([1, 1, 1], first, first)
+
+
+def test_the_number_that_is_held_in_such_a_block_is_that_of_the_process():
+    _, found, after, again = run(BLOCKS, OPENBLAS_NUM_THREADS="2", CHAINRULE_NUM_THREADS="1")
+    assert (found, after, again) == ([1, 1, 1], 1, 1)

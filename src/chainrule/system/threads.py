@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -22,6 +22,11 @@ _usable_cpus = cache(usable_cpus)  # which reads several files
 _numpy_is_held = False
 _first_numbers: dict[str, int] = {}
 """By the path of a library: its number of threads before the first change."""
+
+_limiting = forks.lock()
+_limits: Any = None
+_in_one_thread = 0
+"""How many threads of Python are in a block `one_blas_thread`."""
 
 
 class _Local(threading.local):
@@ -127,15 +132,29 @@ def numpy_threads() -> int | None:
     return max((library.num_threads for library in _numpy_libraries()), default=None)
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
     """While it is open, products and solvers of NumPy and SciPy run in one thread.
 
     Their results are the same bits on any number of CPUs then, and their threads, which spin for
-    0.1 s after each call, leave the CPUs to others.
+    0.1 s after each call, leave the CPUs to others. Several threads of Python may be in such
+    blocks: the number is again what it was when the last of them leaves.
     """
-    from threadpoolctl import threadpool_limits  # a fifth of the time of our import
+    global _in_one_thread, _limits
+    with _limiting:
+        if not _in_one_thread:
+            from threadpoolctl import threadpool_limits  # a fifth of the time of our import
 
-    return threadpool_limits(1, user_api="blas")
+            hold_numpy()  # which would take the one thread for the library's own default
+            _limits = threadpool_limits(1, user_api="blas")
+        _in_one_thread += 1
+    try:
+        yield
+    finally:
+        with _limiting:
+            _in_one_thread -= 1
+            if not _in_one_thread:
+                _limits.restore_original_limits()
 
 
 def _numpy_libraries() -> list[Any]:
