@@ -185,6 +185,26 @@ def test_a_mask_beside_other_targets_stays_one(form):
         cr.Trainer(model, by_index, optim.SGD(model.parameters(), lr=0.1)).evaluate(x, targets)
 
 
+@pytest.mark.parametrize("form", [tuple, dict])
+def test_booleans_alone_in_a_tuple_or_a_dict_are_numbers(form):
+    x, y = classification(9)
+    inputs = {"input": x > 0} if form is dict else (x > 0,)
+
+    class OfNumbers(nn.Linear):
+        def forward(self, input):
+            assert input.dtype == np.float64
+            return super().forward(input)
+
+    def loss(outputs, targets):
+        (labels,) = targets.values() if form is dict else targets
+        return nn.functional.cross_entropy(outputs, labels)
+
+    model = OfNumbers(x.shape[1], 2, dtype="float64")
+    trainer = cr.Trainer(model, loss, optim.SGD(model.parameters(), lr=0.1))
+    trainer.evaluate(inputs, {"y": y > 0} if form is dict else (y > 0,))
+    nn.recompute_batch_statistics(nn.Sequential(model, nn.BatchNorm1d(2)), (x > 0,))
+
+
 def test_a_float32_model_takes_float64_data():
     x, y = classification(30)
     found = []

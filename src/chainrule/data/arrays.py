@@ -288,11 +288,12 @@ def as_data(dtype: np.dtype[Any], *parts: Arrays) -> Data:
     for number, part in enumerate(parts):
         flat, structure = flatten(part)
         structures.append(structure)
+        is_one_of_several = len(flat) > 1
         for array in flat:
             arrays.append(array)
             if number == 0:
-                dtypes.append(input_dtype(array.dtype, dtype, structure is not None))
-            elif array.dtype.kind == "b" and structure is not None:
+                dtypes.append(input_dtype(array.dtype, dtype, is_one_of_several))
+            elif array.dtype.kind == "b" and is_one_of_several:
                 dtypes.append(array.dtype)
             else:
                 dtypes.append(dtype if array.dtype.kind == "f" else _INT64)

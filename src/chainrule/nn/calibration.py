@@ -301,7 +301,7 @@ def _call_on_rows(model: Module, arrays: Any, rows: slice, dtype: Any) -> Any:
 
 def _inputs(model: Module, arrays: Any, dtype: Any) -> Any:
     """The arrays of a batch in the dtypes in which the model takes them."""
-    several = isinstance(arrays, (tuple, dict))
+    several = len([*leaves(arrays)]) > 1
     return map_leaves(lambda array: model_input(model, array, dtype, several), arrays)
 
 
