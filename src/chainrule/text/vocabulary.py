@@ -82,10 +82,8 @@ class Vocabulary(Sequence[str]):
         counts = Counter(words if isinstance(words, Mapping) else found)
         for word in first:
             counts.pop(word, None)
-        frequent = sorted(
-            (word for word, count in counts.items() if count >= min_count),
-            key=lambda word: (-counts[word], word),
-        )
+        frequent = sorted(word for word, count in counts.items() if count >= min_count)
+        frequent.sort(key=counts.__getitem__, reverse=True)  # equal ones stay in their order
         return cls([*first, *frequent][:max_size], unknown)
 
     def number(self, word: str) -> int:
