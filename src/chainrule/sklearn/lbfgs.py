@@ -120,6 +120,8 @@ class FullObjective:
         self._rows = len(y)
         self._total = float(self._rows if weights is None else weights.sum())
         self._parameters = list(model.parameters())
+        decay = {layer.weight for layer in objective.layers}
+        self._decays = np.concatenate([np.full(p.size, p in decay) for p in self._parameters])
         self._size = min(_ROWS, self._rows) if objective.adds_up else self._rows
         rest = self._rows % self._size
         starts = [*range(0, self._rows - rest, _BATCHES * self._size), self._rows - rest]
@@ -148,8 +150,10 @@ class FullObjective:
             return np.inf, np.full(vector.shape, np.nan)
         totals = sums.totals
         gradient = np.concatenate([np.ravel(total) for total in totals[1:]])
-        penalty, of_penalty = self._objective.penalty(self._parameters, self._total)
-        return float(totals[0]) + penalty, gradient + of_penalty
+        decaying = np.where(self._decays, vector, 0.0)
+        share = self._objective.alpha / self._total
+        penalty = 0.5 * share * float(decaying @ decaying)
+        return float(totals[0]) + penalty, gradient + share * decaying
 
     @contextmanager
     def threads(self) -> Iterator[None]:
@@ -222,7 +226,7 @@ class FullObjective:
         start = 0
         for parameter in self._parameters:
             part = vector[start : start + parameter.size].reshape(parameter.shape)
-            parameter.assign(part.astype(parameter.dtype))
+            parameter.replace(part.astype(parameter.dtype))
             start += parameter.size
 
 

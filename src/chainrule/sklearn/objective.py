@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
-from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
+from chainrule.graph.state import HyperParameter, RunTimeNumber
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import Linear, Module, ModuleList
 from chainrule.nn.losses.base import ElementLoss, Loss, range_fault
@@ -137,22 +137,6 @@ class Objective(Module):
         return isinstance(
             self.loss, (LogLoss, BinaryLogLoss, HalfSquaredError, HalfPoissonDeviance)
         )
-
-    def penalty(self, parameters: Sequence[Parameter], total: float) -> tuple[float, Array]:
-        """The penalty as it is now, and its gradient as one vector.
-
-        Args:
-            parameters: in the order of the vector.
-            total: the number of rows, or the sum of their weights.
-        """
-        of_layers = {layer.weight for layer in self.layers}
-        share, squares, grads = self.alpha / total, 0.0, []
-        for parameter in parameters:
-            values = np.ravel(parameter.value).astype(np.float64)  # type: ignore[arg-type]
-            is_weight = parameter in of_layers
-            squares += float(values @ values) if is_weight else 0.0
-            grads.append(share * values if is_weight else np.zeros(values.shape))
-        return 0.5 * share * squares, np.concatenate(grads)
 
     def forward(self, input: Any, target: Any, *, sample_weight: Tensor | None = None) -> Tensor:
         rows = float(target.shape[0])
