@@ -66,9 +66,7 @@ def test_what_is_computed_inside_no_grad_has_no_gradient_there(compiled):
         with cr.no_grad():
             return cr.grad(z, [w, other])
 
-    with pytest.raises(
-        ValueError, match=r"was computed inside no_grad\(\), where no graph is kept"
-    ):
+    with pytest.raises(ValueError, match=r"no gradient, and no graph is kept inside no_grad"):
         (cr.compile(inside) if compiled else inside)()
     found = (cr.compile(outside) if compiled else outside)()
     assert [t.tolist() for t in found] == [[2.0, 4.0], [0.0]]
@@ -107,6 +105,23 @@ def test_the_gradient_by_an_argument_is_part_of_the_graph():
         return cr.grad(cr.value_and_grad(lambda a: (a * a * a).sum())(x)[1].sum(), x)
 
     assert second(p).tolist() == cr.compile(second)(np.float32([1, 2])).tolist() == [6.0, 12.0]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_the_function_computes_inside_no_grad_is_a_constant(compiled):
+    """In a compiled function, too, whose arguments require no gradient."""
+
+    def f(x):
+        with cr.no_grad():
+            factor = 2.0 * x
+        return (factor * x).sum()
+
+    def derivatives(x):
+        of_outer = cr.value_and_grad(lambda a: cr.value_and_grad(f)(a)[1].sum())(x)[1]
+        return cr.value_and_grad(f)(x)[1], cr.vjp(f, x, 1.0)[1], cr.hessian(f, x), of_outer
+
+    found = (cr.compile(derivatives) if compiled else derivatives)(cr.tensor([1.0, 3.0]))
+    assert [t.tolist() for t in found] == [[2.0, 6.0], [2.0, 6.0], [[0.0] * 2] * 2, [0.0] * 2]
 
 
 def test_derivatives_by_the_value_of_a_buffer_that_a_graph_reads():

@@ -490,8 +490,10 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
             )
         found = (of_states if target.is_state else grad_table).get(target)
         if found is None and target.requires_grad and not keeps_graphs:
-            said = f"{checks.described(roots[0])} was computed inside no_grad(), where no graph is"
-            raise ValueError(f"{said} kept: compute it outside, or take value_and_grad")
+            raise ValueError(
+                f"{checks.described(roots[0])} requires no gradient, and no graph is kept inside "
+                "no_grad(): compute it outside, or take value_and_grad"
+            )
         if found is None and lost is None:
             lost = [v for v in with_ancestors(roots) if v.operation is COMPILED]
             if lost:

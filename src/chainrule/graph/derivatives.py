@@ -58,9 +58,12 @@ def _variable(data: TensorLike) -> Tensor:
         raise DTypeError(
             f"only floating Tensors have gradients, not {x.dtype}; convert it with astype"
         )
-    if x.requires_grad or x.is_symbolic:
-        return operations["reshape"].apply(x, shape=x.shape)
-    return Tensor(x.numpy(), requires_grad=True)
+    if not (x.requires_grad or x.is_symbolic):
+        return Tensor(x.numpy(), requires_grad=True)
+    variable = operations["reshape"].apply(x, shape=x.shape)
+    if not variable.requires_grad:  # as with a value: else no_grad in the function would not count
+        variable.requires_grad, variable._without_graph = True, False
+    return variable
 
 
 def _is_argument(part: Any) -> bool:
