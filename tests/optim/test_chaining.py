@@ -361,12 +361,56 @@ def test_a_chain_with_a_cycle_knows_its_rates_in_advance():
     np.testing.assert_allclose([chain()[1].lrs(t) for t in range(14)], expected, rtol=1e-12)
 
 
+def test_a_chain_with_a_sequence_knows_its_rates_in_advance():
+    """A sequence begins with the optimiser's rate, whatever schedules were made before it."""
+
+    def chain():
+        optimizer = ours(lr=0.2)
+        schedules = [optim.LinearLR(optimizer, 0.5, 1.0, 4)]
+        parts = [optim.ConstantLR(optimizer, 0.5, 2), optim.ExponentialLR(optimizer, 0.5)]
+        return optimizer, optim.ChainedScheduler(
+            [*schedules, optim.SequentialLR(optimizer, parts, [3])]
+        )
+
+    expected = walk(*chain(), 8)
+    assert expected[0] == [0.1]
+    np.testing.assert_allclose([chain()[1].lrs(t) for t in range(8)], expected, rtol=1e-12)
+
+
 def test_a_sequence_takes_groups_that_came_after_its_schedules():
     optimizer = ours(lr=0.4)
     parts = [optim.ConstantLR(optimizer, 0.5, 2), optim.ExponentialLR(optimizer, 0.5)]
     optimizer.add_param_group({"params": [cr.Parameter([1.0])], "lr": 0.8})
     schedule = optim.SequentialLR(optimizer, parts, [2])
     assert [schedule.lrs(t) for t in range(4)] == [[0.2, 0.4]] * 2 + [[0.4, 0.8], [0.2, 0.4]]
+
+
+@pytest.mark.parametrize(
+    ("make", "of_new", "of_sequence"),
+    [
+        (
+            lambda o: optim.CyclicLR(o, 0.1, 0.5, 2, cycle_momentum=False, unit="epoch"),
+            [0.8, 0.8],
+            [0.1, 0.3],
+        ),
+        (
+            lambda o: optim.WarmupLR(optim.OneCycleLR(o, 0.5, 10, unit="epoch"), 1),
+            [0.8, 0.8],
+            [0.25, 0.02],
+        ),
+        (lambda o: optim.LambdaLR(o, lambda t: 1 / (2 + t)), [0.4, 0.8 / 3], [0.2, 0.4 / 3]),
+        (lambda o: optim.LambdaLR(o, [lambda t: 1 / (2 + t)]), [0.8, 0.8], [0.2, 0.4 / 3]),
+        (lambda o: optim.MultiplicativeLR(o, lambda t: 0.5), [0.8, 0.4], [0.4, 0.2]),
+    ],
+)
+def test_a_sequence_leaves_groups_that_came_later_what_is_not_theirs(make, of_new, of_sequence):
+    """The rates of a cycle, and functions for each group; a function for all is theirs, too."""
+    optimizer = ours(lr=0.4, momentum=0.9)
+    parts = [optim.ExponentialLR(optimizer, 0.5), make(optimizer)]
+    optimizer.add_param_group({"params": [cr.Parameter([1.0])], "lr": 0.8})
+    rates = walk(optimizer, optim.SequentialLR(optimizer, parts, [2]), 4)
+    expected = [[0.4, 0.8], [0.2, 0.4], *zip(of_sequence, of_new, strict=True)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -251,9 +251,13 @@ class Schedule(Constructed):
         return False
 
     def _lr_from(self, number: int, base_lr: float, t: int) -> float:
-        """As `group_lr`, from the base of a combination, if the rates are not its own."""
-        own = self._has_own_rates(t)
-        return self.group_lr(number, self.base_lrs[number] if own else base_lr, t)
+        """As `group_lr`, from the base of a combination, if the rates are not its own; a group that
+        was added later has none of these, and keeps that base."""
+        if self._has_own_rates(t):
+            if number >= len(self.base_lrs):
+                return base_lr
+            base_lr = self.base_lrs[number]
+        return self.group_lr(number, base_lr, t)
 
     def _bounded(self, number: int, base_lr: float) -> float:
         """The base to go on with, where a rate that something else has set belongs to this one."""

@@ -197,14 +197,13 @@ class ChainedScheduler(Schedule):
         self.unit = first.unit
         self.parameter = "lr"
         self.base_lrs = [_unscheduled(group, "lr") for group in first._groups()]
+        self._first_lrs = self.get_last_lr()
         self.t = 0
 
     def lrs(self, t: int) -> list[float]:
         of_lr = [schedule for schedule in self.schedulers if schedule.parameter == "lr"]
-        lrs = list(self.base_lrs)
+        lrs = list(self._first_lrs)
         for number in range(len(lrs)):
-            for schedule in of_lr:  # as at construction, one after the other
-                lrs[number] = schedule._lr_from(number, lrs[number], 0)
             for past in range(t):
                 for schedule in of_lr:
                     lrs[number] = schedule.next_lr(number, lrs[number], past)

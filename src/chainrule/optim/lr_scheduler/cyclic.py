@@ -51,7 +51,7 @@ class Cycle(Schedule):
         return True
 
     def others(self, number: int, t: int) -> Mapping[str, float]:
-        if not self.momentums:
+        if number >= len(self.momentums):  # it stays as it is, or the group was added later
             return {}
         base, highest = self.momentums[number]
         name = _momentum_name(self.optimizer.param_groups[number], "")

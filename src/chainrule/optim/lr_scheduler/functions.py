@@ -25,11 +25,14 @@ class FunctionSchedule(Schedule):
         parameter: str = "lr",
     ) -> None:
         self.lr_lambdas = _of_groups(optimizer, lr_lambda)
+        self._for_all = lr_lambda if callable(lr_lambda) else _unchanged
         super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def _factor(self, number: int, t: int) -> float:
-        """What the function of a group gives at t."""
-        return checks.number("the factor of lr_lambda", self.lr_lambdas[number](t))
+        """What the function of a group gives at t, also of one that was added later."""
+        is_known = number < len(self.lr_lambdas)
+        function = self.lr_lambdas[number] if is_known else self._for_all
+        return checks.number("the factor of lr_lambda", function(t))
 
 
 class LambdaLR(FunctionSchedule):
@@ -77,15 +80,19 @@ class MultiplicativeLR(FunctionSchedule):
     chainable = True
 
     @cached_property
-    def _products(self) -> list[list[float]]:
+    def _products(self) -> dict[int, list[float]]:
         """For each group the products of its factors up to each t so far."""
-        return [[1.0] for _ in self.lr_lambdas]
+        return {}
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
-        products = self._products[number]
+        products = self._products.setdefault(number, [1.0])
         while len(products) <= t:
             products.append(products[-1] * self._factor(number, len(products)))
         return base_lr * products[t]
+
+
+def _unchanged(t: int) -> float:
+    return 1.0
 
 
 def _of_groups(optimizer: Optimizer, given: Factor | Sequence[Factor]) -> list[Factor]:
