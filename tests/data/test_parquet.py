@@ -89,7 +89,12 @@ def test_without_pyarrow(name, tmp_path, monkeypatch):
         read_frame(name)
 
 
-LISTS = ([[1, 2]] * 2, [{"a": [1]}] * 2, pa.array([[("a", 1)]] * 2, pa.map_("string", "int64")))
+LISTS = (
+    [[1, 2]] * 2,
+    [{"a": [1]}] * 2,
+    pa.array([[("a", 1)]] * 2, pa.map_("string", "int64")),
+    pa.FixedShapeTensorArray.from_numpy_ndarray(np.ones((2, 3, 4))),
+)
 
 
 @pytest.mark.parametrize("values", LISTS)
@@ -124,6 +129,22 @@ def test_lists_beside_an_index_with_a_name(tmp_path):
     pd.DataFrame(held).set_index("at").to_parquet(tmp_path / "t.parquet")
     frame = read_frame(tmp_path / "t.parquet").frame
     assert list(frame) == ["at", "l", "x", "m"] and frame["at"].tolist() == [7, 8]
+
+
+def test_lists_beside_an_index_that_lies_first(tmp_path):
+    frame = pd.DataFrame({"x": [1, 2], "l": [[1], [2, 3]]}, pd.Index([7, 8]))
+    table = pa.Table.from_pandas(frame).select(["__index_level_0__", "x", "l"])
+    parquet.write_table(table, tmp_path / "t.parquet")
+    assert list(read_frame(tmp_path / "t.parquet").frame) == ["x", "l"]
+
+
+@pytest.mark.parametrize("has_lists", [False, True])
+def test_columns_of_several_levels(tmp_path, has_lists):
+    held = {("a", "x"): [1, 2], ("a", "y"): [[1], [2]] if has_lists else [3, 4], ("b", "x"): [5, 6]}
+    pd.DataFrame(held).to_parquet(tmp_path / "t.parquet")
+    frame = read_frame(tmp_path / "t.parquet").frame
+    assert list(frame) == ["('a', 'x')", "('a', 'y')", "('b', 'x')"]
+    assert frame["('b', 'x')"].tolist() == [5, 6]
 
 
 def test_the_remedy_for_a_table_that_unfolds_to_too_much(tmp_path, monkeypatch):

@@ -49,12 +49,14 @@ def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> A
             again = parquet.read_table(file, columns=[label]).column(label)
             if types.is_integer(again.type):
                 frame[label] = again.to_pandas(integer_object_nulls=True).to_numpy()
-    index = {*frame.index.names}
-    for place, label in enumerate(label for label in schema.names if label not in index):
-        if label in lists:
-            frame.insert(place, label, pd.Series([_List()] * len(frame), frame.index, object))
+    place = frame.index.nlevels if has_names else 0
     frame = frame.reset_index(drop=not has_names)  # an index with a name is a column
     frame.columns = [str(label) for label in frame.columns]
+    beside = {*lists, *frame.columns[place:]}
+    for label in schema.names:
+        if label in lists:
+            frame.insert(place, label, pd.Series([_List()] * len(frame), dtype=object))
+        place += label in beside
     for field in schema:
         if types.is_decimal(field.type) and field.name in frame:
             frame[field.name] = _numbers(frame[field.name], float if field.type.scale else int)
@@ -120,6 +122,7 @@ def _holds_lists(kind: Any) -> bool:
     """Whether a type of Arrow is one of lists or maps, or has a part that is."""
     from pyarrow import types
 
+    kind = getattr(kind, "storage_type", kind)  # of an extension, as of Tensors of one shape
     if types.is_struct(kind):
         return any(_holds_lists(field.type) for field in kind)
     return bool(types.is_nested(kind))
