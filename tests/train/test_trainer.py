@@ -157,3 +157,24 @@ def test_layers_with_state_need_nothing_special():
     np.testing.assert_allclose(layer.mean.numpy(), [0.1, 0.3])
     ones = Noise(0.5)(cr.tensor(np.ones(1000)))
     assert set(ones.numpy()) == {0.0, 2.0}
+
+
+def test_a_model_that_differentiates_itself_predicts_what_it_has_learned():
+    """As a network for an equation of physics, whose loss has derivatives by the inputs."""
+
+    class Slope(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.height = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+
+        def forward(self, x):
+            return cr.grad(self.height(x).sum(), x) + x
+
+    model, x = Slope(), np.random.default_rng(0).standard_normal((20, 2)).astype("f4")
+    trainer = trainer_of(model, nn.MSELoss())
+    fit(trainer, x, 2.0 * x)
+    wanted = model(cr.tensor(x, requires_grad=True)).numpy()
+    assert abs(wanted - x).max() > 0.01
+    np.testing.assert_allclose(trainer.predict(x), wanted, rtol=1e-5, atol=1e-6)
+    loss = np.square(wanted - 2.0 * x).mean()
+    assert trainer.evaluate(x, 2.0 * x)["loss"] == pytest.approx(loss, rel=1e-5)

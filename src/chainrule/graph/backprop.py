@@ -113,14 +113,16 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
     return _prune_to_leaves(z) if targets is None else _pruned([z], targets)
 
 
-def _pruned(outputs: Iterable[Tensor], targets: Iterable[Tensor]) -> PrunedGraph:
-    """`prune`, of the ancestors of several variables."""
+def _pruned(
+    outputs: Iterable[Tensor], targets: Iterable[Tensor], in_no_grad: bool = False
+) -> PrunedGraph:
+    """`prune`, of the ancestors of several variables; those built inside `no_grad`, too, if so."""
     wanted = _checked_targets(targets)
     pruned: PrunedGraph = {}
     for variable in sorted(with_ancestors(outputs), key=_by_age):
         edges = []
         has_graph = variable.requires_grad or not any(p.requires_grad for p in variable.inputs)
-        if has_graph and not variable._is_made_leaf:
+        if (has_graph or in_no_grad) and not variable._is_made_leaf:
             # else the variable was built inside no_grad(), or is not differentiable
             edges = [(variable, i) for i, parent in enumerate(variable.inputs) if parent in pruned]
         if edges or variable in wanted or (variable.state in wanted and _counts(variable)):
@@ -476,10 +478,11 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
         gradient = _grad_of_output(z, grad_output)
         grad_table[z] = grad_table[z] + gradient if z in grad_table else gradient
     roots = [*grad_table]
-    _fill(grad_table, _pruned(roots, inputs))
+    keeps_graphs = local.context.grad_enabled or any(z.requires_grad for z in roots)
+    # What is symbolic has its graph inside no_grad, too, as where a Trainer predicts.
+    _fill(grad_table, _pruned(roots, inputs, in_no_grad=not keeps_graphs))
     of_states = gradients_of_states(grad_table)
     grads = []
-    keeps_graphs = local.context.grad_enabled or any(z.requires_grad for z in roots)
     lost: list[Tensor] | None = None
     for target in inputs:
         unknown = target.is_symbolic or any(z.is_symbolic for z in roots)
@@ -489,7 +492,7 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
                 "it; make it with requires_grad=True"
             )
         found = (of_states if target.is_state else grad_table).get(target)
-        if found is None and target.requires_grad and not keeps_graphs:
+        if target.requires_grad and not keeps_graphs:
             raise ValueError(
                 f"{checks.described(roots[0])} requires no gradient, and no graph is kept inside "
                 "no_grad(): compute it outside, or take value_and_grad"
