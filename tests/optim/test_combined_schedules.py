@@ -80,6 +80,7 @@ def test_combined_state_goes_on():
         (lambda s: {**s, "schedule": "Constant"}, "the state is of Constant of 2 schedules"),
         (lambda s: {**s, "schedules": s["schedules"][:1]}, "ChainedScheduler of 1 schedules"),
         (lambda s: {**s, "schedules": s["schedules"][::-1]}, "of FlatCosineLR, this is of Coslog4"),
+        (lambda s: {**s, "schedules": 5}, "schedules is a list of states, got 5"),
         (lambda s: {**s, "t": -1}, "t is at least 0, got -1"),
     ],
 )
@@ -88,7 +89,7 @@ def test_a_combined_state_that_does_not_fit_changes_nothing(change, message):
     schedule.step()
     state = schedule.state_dict()
     fresh = combined(make_adamw())
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         fresh.load_state_dict(change(state))
     assert fresh.state_dict() == combined(make_adamw()).state_dict()
 

@@ -253,7 +253,7 @@ class ChainedScheduler(Schedule):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         check_mapping(state_dict)
         mine = self.state_dict()
-        states = list(state_dict.get("schedules", ()))
+        states = checks.several("schedules", state_dict.get("schedules", ()), "states")
         if state_dict.get("schedule") != mine["schedule"] or len(states) != len(self.schedulers):
             raise ValueError(
                 f"the state is of {state_dict.get('schedule')} of {len(states)} schedules, this is "
