@@ -29,8 +29,6 @@ _BATCHES = 2
 """Batches of a run, which one thread does after another without a look at the others."""
 _RUNS_OF_A_THREAD = 2
 """At least; for fewer a thread takes longer to wake up than the runs would."""
-
-
 _AHEAD = 4
 """Runs for each thread whose totals may wait for those of an earlier run, which takes longer."""
 
@@ -186,6 +184,7 @@ class FullObjective:
             while done < rows // size:  # a run ends early where a thread waits for the parameters
                 run = step.run(order, done, rows // size - done, totals=totals)
                 if run.status != "ok":
+                    step.release()
                     return None
                 done, totals = done + run.steps, run.totals
             step.release()
