@@ -2,6 +2,7 @@
 
 import io
 import sys
+import threading
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.data.frames import read_frame
+from chainrule.data.parquet_frames import read_parquet
 
 pd = pytest.importorskip("pandas")
 pa = pytest.importorskip("pyarrow")
@@ -25,6 +27,25 @@ TABLES = {
     "missing": {"a": pd.array([None] * ROWS, "Int64"), "b": pd.array([None] * ROWS, "string")},
     "times": {"at": pd.DatetimeIndex(["2024-02-29"] * ROWS), "on": RARE.astype(bool)},
 }
+
+
+def test_no_thread_of_arrow_reads_the_file(tmp_path):
+    """Such a thread may still be at work as Python ends, and abort the program."""
+    path, readers = tmp_path / "t.parquet", set()
+    pd.DataFrame({"a": [1.5, None], "b": pd.array([2**60 + 1, None], "Int64")}).to_parquet(path)
+
+    class Watched(io.FileIO):
+        def read(self, size=-1):
+            readers.add(threading.get_ident())
+            return super().read(size)
+
+        def readinto(self, buffer):
+            readers.add(threading.get_ident())
+            return super().readinto(buffer)
+
+    with Watched(path) as file:
+        read_parquet("t.parquet", file, path.stat().st_size, None)
+    assert readers == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("compression", ["zstd", "snappy", None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
@@ -32,8 +33,10 @@ def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> A
     if header is not None:
         raise FileError(f"{name} is a Parquet file, whose columns have names: leave header out.")
     try:
-        lists = _check_parquet(name, file, size)
         from pyarrow import parquet, types
+
+        file = _in_memory_of_arrow(file)
+        lists = _check_parquet(name, file, size)
 
         schema = parquet.read_schema(file)
         read = [label for label in schema.names if label not in lists]
@@ -63,6 +66,20 @@ def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> A
     return frame
 
 
+def _in_memory_of_arrow(file: BinaryIO) -> Any:
+    """The bytes of a file, as a file of Arrow.
+
+    Arrow's threads may run on while Python ends. If they hold a file of Python then, they abort the
+    program, or hang: https://github.com/apache/arrow/issues/34314 and 50482.
+    """
+    import pyarrow
+
+    content = pyarrow.allocate_buffer(file.seek(0, io.SEEK_END))
+    file.seek(0)
+    file.readinto(content)  # type: ignore[attr-defined]
+    return pyarrow.BufferReader(content)
+
+
 class _List:
     """A list in a cell, whatever it holds."""
 
@@ -83,7 +100,7 @@ def _numbers(decimals: Any, number: type) -> Any:
     return type(decimals)(found, decimals.index, dtype=dtype).infer_objects()
 
 
-def _check_parquet(name: str, file: BinaryIO, size: int) -> set[str]:
+def _check_parquet(name: str, file: Any, size: int) -> set[str]:
     """The columns that hold lists, which are not to be read.
 
     Raises:
@@ -138,7 +155,7 @@ def _check_size(expanded: int, size: int) -> None:
     check_expansion(expanded, size, free=_FREE, remedy=remedy)
 
 
-def _lengths_of_text(file: BinaryIO, told: Any, column: str) -> Iterator[int]:
+def _lengths_of_text(file: Any, told: Any, column: str) -> Iterator[int]:
     """The bytes of a column of text, part by part."""
     from pyarrow.parquet import ParquetFile
 
