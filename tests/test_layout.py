@@ -326,6 +326,12 @@ def native_parameters(module):
     return found
 
 
+def test_each_test_file_has_a_name_of_its_own():
+    """They lie in no packages, so two of one name can't be collected together."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)) > 100
+
+
 def test_stub_of_the_core_agrees_with_the_core():
     stub = (PACKAGE / "_core.pyi").read_text(encoding="utf-8")
     found = native_parameters(_core)
