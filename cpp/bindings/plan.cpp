@@ -296,30 +296,29 @@ void add(BoundPlan& plan, const std::string& kind, const std::string& label,
   plan.executor().add(instruction(kind, label, fields));
 }
 
-void add_scalar(BoundPlan& plan, nb::handle ref) {
+chainrule::Ref place_of(const char* what, nb::handle ref) {
   chainrule::Ref place;
-  read(Where{nullptr, "a scalar"}, ref, place);
-  plan.executor().add_scalar(place);
+  read(Where{nullptr, what}, ref, place);
+  return place;
+}
+
+void add_scalar(BoundPlan& plan, nb::handle ref) {
+  plan.executor().add_scalar(place_of("a scalar", ref));
 }
 
 void add_total(BoundPlan& plan, nb::handle ref, const std::string& dtype, std::int64_t count,
                double weight, bool finite) {
-  chainrule::Ref place;
-  read(Where{nullptr, "a total"}, ref, place);
+  const chainrule::Ref place = place_of("a total", ref);
   plan.executor().add_total(place, chainrule::dtype_named(dtype), count, weight, finite);
 }
 
 void add_labels(BoundPlan& plan, nb::handle ref, const std::string& dtype, std::int64_t count,
                 std::uint64_t limit) {
-  chainrule::Ref place;
-  read(Where{nullptr, "labels"}, ref, place);
-  plan.labels(place, chainrule::dtype_named(dtype), count, limit);
+  plan.labels(place_of("labels", ref), chainrule::dtype_named(dtype), count, limit);
 }
 
 void add_output(BoundPlan& plan, nb::handle ref, std::int64_t bytes) {
-  chainrule::Ref place;
-  read(Where{nullptr, "an output"}, ref, place);
-  plan.output(place, bytes);
+  plan.output(place_of("an output", ref), bytes);
 }
 
 std::vector<std::string> instructions() {

@@ -113,7 +113,7 @@ def walk_of(group: Group, *, by_rows: bool) -> Walk | None:
 
 
 def program(group: Group, *, tiles: bool = False) -> dict[str, Any]:
-    """The program of a group, as the core takes it: see Program in cpp/plan/plan.h.
+    """The program of a group, as the core takes it: see cpp/plan/program.h.
 
     Where it runs on tiles or sums its rows, the columns are the last axis of its shape.
     """
