@@ -13,8 +13,8 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.backprop import grad
 from chainrule.graph.context import local, with_gradients
+from chainrule.graph.gradients import grad
 from chainrule.graph.operation import operations
 from chainrule.graph.registered import functions
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor

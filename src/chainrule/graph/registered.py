@@ -9,7 +9,7 @@ Class = TypeVar("Class", bound=type)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 functions: dict[str, Callable[..., Any]] = {}
-"""The functions that Tensor's operators and methods call, by name. `ops` and `graph.backprop`
+"""The functions that Tensor's operators and methods call, by name. `ops` and `graph.gradients`
 register them, so that this module imports neither."""
 
 

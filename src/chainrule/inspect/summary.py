@@ -17,8 +17,9 @@ from chainrule.compiler.leftovers import nothing_left
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.values import LEAVES, Value, ValueGraph, root
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.backprop import grad, with_ancestors
+from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import local
+from chainrule.graph.gradients import grad
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.markup import encodable, printed, shape_text, size_text
 from chainrule.nn import arguments

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.graph.backprop import grad
 from chainrule.graph.context import no_grad
+from chainrule.graph.gradients import grad
 from chainrule.graph.tensor import tensor
 from chainrule.nn import RealMLP
 from chainrule.tabular.columns import Columns

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.compiler.capture import capture
 from chainrule.execute.reference import Interpreter
-from chainrule.graph.backprop import grad
+from chainrule.graph.gradients import grad
 from chainrule.graph.operation import Operation, Sample, Spec, operations
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
