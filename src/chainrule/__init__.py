@@ -32,7 +32,8 @@ from chainrule.graph.backprop import (
 from chainrule.graph.context import no_grad
 from chainrule.graph.custom_operation import custom_operation
 from chainrule.graph.gradients import grad
-from chainrule.graph.names import OURS, is_import, nearest, refer
+from chainrule.graph.names import is_import, nearest, refer
+from chainrule.graph.names_of_functions import OURS
 from chainrule.graph.names_of_keras import KERAS
 from chainrule.graph.numpy_functions import of_numpy
 from chainrule.graph.operation import Operation

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.graph.names import OTHERS, OURS, ForeignName
+from chainrule.graph.names import OTHERS, ForeignName
+from chainrule.graph.names_of_functions import OURS
 
 X = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
 

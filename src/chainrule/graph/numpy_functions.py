@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.errors import SymbolicError
-from chainrule.graph.names import OURS
+from chainrule.graph.names_of_functions import OURS
 from chainrule.trees import leaves, map_leaves
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _OTHER_MEANING = ("linspace", "put", "put_along_axis")
 """Names of functions that are constants here, or return what NumPy's write in place."""
 
 _OF_PYTORCH = ("resize", "select")
-"""Names in `names.OURS` that are PyTorch's functions, and other ones of NumPy."""
+"""Names in `OURS` that are PyTorch's functions, and other ones of NumPy."""
 
 _REDUCTIONS = {
     "add": "sum",

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from chainrule.graph.names import OURS
+from chainrule.graph.names_of_functions import OURS
 from chainrule.graph.tensor import Array, Size, Tensor
 
 _ITSELF = ("clone", "contiguous", "cpu", "detach", "numpy", "pin_memory")

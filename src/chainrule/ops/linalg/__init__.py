@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as _numpy
 
-from chainrule.graph.names import OURS
+from chainrule.graph.names_of_functions import OURS
 from chainrule.graph.numpy_functions import of_numpy
 from chainrule.ops.axes import matrix_transpose
 from chainrule.ops.linalg.diagonals import diagonal, trace
