@@ -139,8 +139,24 @@ def _window(
     }
 
 
-def _padded(x: Value, padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
-    return tuple([n + sum(widths) for n, widths in zip(x.shape[1:-1], padding, strict=True)])
+def _over_image(
+    x: Value, weights: tuple[int, ...], over: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """The window of weights of a shape (O, C / groups, *kernel) over x, and where x lies in it."""
+    filters, channels, *kernel = weights
+    groups, padding = over["groups"], over["padding"]
+    lengths = [n + sum(widths) for n, widths in zip(x.shape[1:-1], padding, strict=True)]
+    window = _window(
+        x.shape[0],
+        groups,
+        channels,
+        filters // groups,
+        tuple(lengths),
+        tuple(kernel),
+        over["stride"],
+        over["dilation"],
+    )
+    return window, _frame(x, [before for before, _ in padding], (1,) * len(kernel))
 
 
 def _is_winograd(window: dict[str, Any], frame: dict[str, list[int]]) -> bool:
@@ -201,22 +217,9 @@ def _times_winograd(
 @lowering("conv")
 def _conv(scheduler: Scheduler, value: Value) -> None:
     x, w = value.inputs
-    over = value.attributes
-    groups, axes = over["groups"], len(x.shape) - 2
-    lengths = _padded(x, over["padding"])
-    starts = tuple([before for before, _ in over["padding"]])
-    window = _window(
-        x.shape[0],
-        groups,
-        w.shape[1],
-        w.shape[0] // groups,
-        lengths,
-        w.shape[2:],
-        over["stride"],
-        over["dilation"],
-    )
+    groups = value.attributes["groups"]
+    window, frame = _over_image(x, w.shape, value.attributes)
     operands = {"x": scheduler.storage(x), "w": _filters(scheduler, value, w, groups)}
-    frame = _frame(x, starts, (1,) * axes)
     _add(scheduler, value, window, frame, operands, scheduler.storage(value), value.flops)
 
 
@@ -398,22 +401,9 @@ def _add_phase(
 @lowering("conv_weight_grad")
 def _conv_weight_grad(scheduler: Scheduler, value: Value) -> None:
     x, g = value.inputs
-    over = value.attributes
-    groups, axes = over["groups"], len(x.shape) - 2
+    groups = value.attributes["groups"]
     filters, channels, *kernel = value.shape
-    lengths = _padded(x, over["padding"])
-    starts = tuple([before for before, _ in over["padding"]])
-    window = _window(
-        x.shape[0],
-        groups,
-        channels,
-        filters // groups,
-        lengths,
-        tuple(kernel),
-        over["stride"],
-        over["dilation"],
-    )
-    frame = _frame(x, starts, (1,) * axes)
+    window, frame = _over_image(x, value.shape, value.attributes)
     winograd = _is_winograd(window, frame)
     of_group = (groups, *kernel, channels, filters // groups)
     summed = (6, 6, channels, filters) if winograd else of_group
@@ -443,5 +433,6 @@ def _conv_weight_grad(scheduler: Scheduler, value: Value) -> None:
     if winograd:
         tiles, w = w, temporary(scheduler, value, of_group, value.dtype)
         _times_winograd(scheduler, value, tiles, w, channels * filters, back=True)
+    axes = len(kernel)
     order = (0, axes + 2, axes + 1, *range(1, axes + 1))
     permuted(scheduler, value, w, of_group, order, scheduler.storage(value))
