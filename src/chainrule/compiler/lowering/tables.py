@@ -49,18 +49,21 @@ def _first_uses(scheduler: Scheduler, value: Value) -> None:
     )
 
 
-@lowering("put_rows")
-def _put_rows(scheduler: Scheduler, value: Value) -> None:
-    x, indices, values = value.inputs
+@lowering("put_rows", "subtract_rows")
+def _update_rows(scheduler: Scheduler, value: Value) -> None:
+    x, indices, values, *factor = value.inputs
+    operands = {
+        "x": scheduler.storage(x),
+        "indices": scheduler.storage(as_int64(scheduler, indices)),
+        "values": scheduler.storage(values),
+    }
+    if factor:
+        operands["factor"] = scheduler.storage(factor[0])
     scheduler.add(
         Instruction(
-            "put_rows",
+            value.kind,
             value,
-            {
-                "x": scheduler.storage(x),
-                "indices": scheduler.storage(as_int64(scheduler, indices)),
-                "values": scheduler.storage(values),
-            },
+            operands,
             {"out": scheduler.storage(value)},
             dtype=value.dtype,
             length=x.shape[0],
@@ -146,25 +149,3 @@ def _rows(
         return operand, count
     operand[f"{name}_indices"] = scheduler.storage(as_int64(scheduler, indices[0]))
     return operand, table.shape[0]
-
-
-@lowering("subtract_rows")
-def _subtract_rows(scheduler: Scheduler, value: Value) -> None:
-    x, indices, values, factor = value.inputs
-    scheduler.add(
-        Instruction(
-            "subtract_rows",
-            value,
-            {
-                "x": scheduler.storage(x),
-                "indices": scheduler.storage(as_int64(scheduler, indices)),
-                "values": scheduler.storage(values),
-                "factor": scheduler.storage(factor),
-            },
-            {"out": scheduler.storage(value)},
-            dtype=value.dtype,
-            length=x.shape[0],
-            count=indices.size,
-            inner=math.prod(x.shape[1:]),
-        )
-    )
