@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import io
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from inspect import isfunction, signature
 from typing import Any
 
@@ -67,8 +67,12 @@ def _row(cells: Sequence[object]) -> str:
     return f"<tr>{''.join(parts)}</tr>"
 
 
-def aligned(rows: Iterable[Sequence[object]], *, left: bool = False) -> str:
-    """A table as text: cells at the right of their columns or at the left, floats with four digits.
+def aligned(rows: Iterable[Sequence[object]], *, left: Collection[int] = ()) -> str:
+    """A table as text: cells at the right of their columns, floats with four digits.
+
+    Args:
+        rows: the cells of each.
+        left: the columns whose cells are at the left.
 
     Example:
         >>> print(aligned([["epoch", "loss"], [1, 0.25]]))
@@ -77,8 +81,9 @@ def aligned(rows: Iterable[Sequence[object]], *, left: bool = False) -> str:
     """
     lines = [[f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells] for cells in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    place = str.ljust if left else str.rjust
-    return "\n".join("  ".join(map(place, cells, widths)).rstrip() for cells in lines)
+    pads = [str.ljust if i in left else str.rjust for i in range(len(widths))]
+    padded = [[pad(c, w) for pad, c, w in zip(pads, cells, widths, strict=True)] for cells in lines]
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
 def printed(what: Any, width: int | None = None) -> str:

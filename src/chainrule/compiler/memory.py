@@ -44,7 +44,7 @@ class StateLayout(Protocol):
         """The first byte of a state in the block of all states."""
 
 
-def aligned(nbytes: int) -> Array:
+def aligned_zeros(nbytes: int) -> Array:
     """Zeros whose address is a multiple of a cache line."""
     whole = np.zeros(nbytes + ALIGNMENT, np.uint8)
     start = -whole.__array_interface__["data"][0] % ALIGNMENT

@@ -21,7 +21,7 @@ from chainrule.compiler.layout import channels_last
 from chainrule.compiler.linear_sums import sum_linear
 from chainrule.compiler.long_sums import join_sums
 from chainrule.compiler.lowering import lower
-from chainrule.compiler.memory import Memory, StateLayout, aligned
+from chainrule.compiler.memory import Memory, StateLayout, aligned_zeros
 from chainrule.compiler.multiplied_tables import multiply_tables
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import program
@@ -29,7 +29,7 @@ from chainrule.compiler.repeated_factors import transpose_once
 from chainrule.dtypes import name_of
 from chainrule.graph.state import HyperParameter
 from chainrule.graph.tensor import Array
-from chainrule.markup import Lines
+from chainrule.markup import Lines, aligned
 
 _FLOPS = {  # floating-point operations an element, as textbooks count them: one each
     "copy": 0,
@@ -94,7 +94,7 @@ class Plan:
         memory = Memory(schedule, states)
         self.arena_size = memory.arena_size
         self.constants_size = memory.constants_size
-        self.constants = aligned(memory.constants_size)
+        self.constants = aligned_zeros(memory.constants_size)
         for constant in memory.constants:
             raw = np.ascontiguousarray(_array(constant)).reshape(-1).view(np.uint8)
             self.constants[constant.offset : constant.offset + len(raw)] = raw
@@ -143,14 +143,7 @@ class Plan:
             ):
                 speed = f"{work / spent / 1e9:.1f}" if work and spent else ""
                 row += [f"{spent * 1e6:.2f}", speed]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = []
-        for row in rows:
-            cells = [
-                cell.ljust(width) if i in (1, 2) else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append("  ".join(cells).rstrip())
+        lines = [aligned(rows, left=(1, 2))]
         lines.append(f"arena {self.arena_size:,} bytes, constants {self.constants_size:,} bytes")
         chains = [f"{first}-{last}" for first, last in self._chains()]
         if chains:

@@ -14,7 +14,7 @@ from chainrule import _core
 from chainrule.caches import LruCache
 from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
-from chainrule.compiler.memory import aligned
+from chainrule.compiler.memory import aligned_zeros
 from chainrule.compiler.plan import Output, Plan
 from chainrule.compiler.signature import signature
 from chainrule.dtypes import name_of
@@ -52,7 +52,7 @@ class StateBlock:
             if state not in self._offsets:
                 self._offsets[state] = size
                 size += padded(state.size * state.dtype.itemsize)
-        self.array = aligned(size)
+        self.array = aligned_zeros(size)
         self.guard = guard_of(self._offsets)
         self._views = {state: self._view(state) for state in self._offsets}
         self.places = list(self._views.items())
@@ -246,7 +246,7 @@ class NativeStep:
         self.graph = graph
         self.block = block
         self.plan = _plan_of(graph, block)
-        arena, constants = aligned(self.plan.arena_size), self.plan.constants
+        arena, constants = aligned_zeros(self.plan.arena_size), self.plan.constants
         self._memory = {"arena": arena, "state": block.array, "constants": constants}
         self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)

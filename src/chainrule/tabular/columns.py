@@ -293,7 +293,7 @@ class Columns:
 
     def __str__(self) -> str:
         rows = [(d["name"], d["kind"], d["decision"]) for d in self.describe()]
-        return aligned([("column", "kind", "decision"), *rows], left=True)
+        return aligned([("column", "kind", "decision"), *rows], left=range(3))
 
     def __repr__(self) -> str:
         return f"<Columns: {len(self.columns)} columns, {self.numeric + self.plain} numbers>"
