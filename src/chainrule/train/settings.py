@@ -24,7 +24,7 @@ from chainrule.nn import Module
 from chainrule.optim import Optimizer
 from chainrule.optim.lr_scheduler import Schedule
 from chainrule.train.step_options import StepOptions
-from chainrule.train.user_code import is_watched
+from chainrule.train.user_code import is_full, is_watched
 
 _DEEPEST = 4
 """Values within values are described so far down."""
@@ -178,11 +178,8 @@ def _function(function: Any, depth: int) -> Any:
     defaults = function.__defaults__ or ()
     named = dict(zip(code.co_varnames[: code.co_argcount][::-1], defaults[::-1], strict=False))
     named |= function.__kwdefaults__ or {}
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            named[name] = cell.cell_contents
-        except ValueError:  # not yet filled
-            continue
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    named |= {name: cell.cell_contents for name, cell in cells if is_full(cell)}
     plain = (bool, int, float, str, np.generic)
     described |= {n: _described(v, depth + 1) for n, v in named.items() if isinstance(v, plain)}
     return described | _code(getattr(function, "__func__", function))

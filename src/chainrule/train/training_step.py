@@ -263,7 +263,7 @@ class StepGraphs:
                 "there is nothing to train"
             )
         with no_grad():
-            sums, rows = [*found.sums, *self._sums(output, y, given)], _rows(x)
+            sums, rows = [*found.sums, *self._sums(output, y, given)], next(leaves(x)).shape[0]
             if penalty is not None:
                 sums.append(penalty.astype(np.float64) * float(rows))
             if self.accumulates:
@@ -417,11 +417,6 @@ class StepGraphs:
     def training_sums(self) -> list[str]:
         """The names of what is summed up over an epoch besides the loss."""
         return [m.name for m in self.metrics] + ["penalty"] * bool(self.options.penalties)
-
-
-def _rows(x: Any) -> int:
-    first = next(iter(x.values())) if isinstance(x, dict) else x[0] if isinstance(x, tuple) else x
-    return int(first.shape[0])
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
