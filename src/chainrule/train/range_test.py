@@ -98,7 +98,7 @@ class RangeTest:
         )
 
 
-def check_range(low: float, high: float) -> None:
+def check_rates(low: float, high: float) -> None:
     """Raise unless these are learning rates, the lower one first."""
     if not 0 < checks.any_number("low", low) < checks.any_number("high", high) < np.inf:
         raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")

@@ -27,7 +27,7 @@ from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.notebook import ShownTraining
 from chainrule.train.one_at_a_time import Turn, one_at_a_time
 from chainrule.train.progress import ProgressReport
-from chainrule.train.range_test import RangeTest, check_range, range_test
+from chainrule.train.range_test import RangeTest, check_rates, range_test
 from chainrule.train.roles import check_schedule
 from chainrule.train.settings import frozen, optimizer_settings, settings
 from chainrule.train.state import TrainingState
@@ -333,7 +333,7 @@ class Trainer(ShownTraining, FixedParts):
             >>> 1e-3 < test.suggestion < 1
             True
         """
-        check_range(low, high)
+        check_rates(low, high)
         steps = checks.integer("steps", steps, 2)
         source = training_source(self.backend, x, y, sample_weight, batch_size, self.seed)
         with self.backend.guard.alone:  # other threads wait until all is as before
