@@ -77,20 +77,8 @@ class StepOptions:
         for name, given in (("penalties", penalties), ("constraints", constraints)):
             if not isinstance(given, (list, tuple)):
                 raise TypeError(f"{name} are a list, got {given!r}: write {name}=[...]")
-        if augmentation is not None and (
-            not callable(augmentation) or isinstance(augmentation, type)
-        ):
-            raise TypeError(
-                "augmentation is a function (inputs, targets) -> (inputs, targets), as "
-                f"nn.MixUp(num_classes=10); got {checks.described(augmentation)}"
-            )
-        if augmentation is not None and not _takes_two(augmentation):
-            name = getattr(augmentation, "__name__", type(augmentation).__name__)
-            raise TypeError(
-                "augmentation is called with inputs and targets, and returns both, as "
-                f"nn.MixUp(num_classes=10); {name} does not take two. A layer that changes the "
-                "inputs alone stands at the head of the model: nn.Sequential(layer, model)"
-            )
+        if augmentation is not None:
+            _check_augmentation(augmentation)
         for penalty in penalties:
             if not callable(penalty) or isinstance(penalty, type):
                 raise TypeError(
@@ -137,6 +125,22 @@ class StepOptions:
         group = batches if self.accumulate == "epoch" else self.accumulate
         last = min(position - position % group + group, batches) - 1
         return (1, True) if position == last else (last - position, False)
+
+
+def _check_augmentation(augmentation: Any) -> None:
+    """Raise TypeError unless it can be called with inputs and targets."""
+    if not callable(augmentation) or isinstance(augmentation, type):
+        raise TypeError(
+            "augmentation is a function (inputs, targets) -> (inputs, targets), as "
+            f"nn.MixUp(num_classes=10); got {checks.described(augmentation)}"
+        )
+    if not _takes_two(augmentation):
+        name = getattr(augmentation, "__name__", type(augmentation).__name__)
+        raise TypeError(
+            "augmentation is called with inputs and targets, and returns both, as "
+            f"nn.MixUp(num_classes=10); {name} does not take two. A layer that changes the "
+            "inputs alone stands at the head of the model: nn.Sequential(layer, model)"
+        )
 
 
 def _takes_two(function: Any) -> bool:
