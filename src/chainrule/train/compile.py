@@ -264,19 +264,24 @@ class CompiledFunction:
             for state, requires_grad in frozen:
                 state.requires_grad = requires_grad
         modes = recording.modes | {(state, "requires_grad"): now for state, now in switched}
-        for stand_in, value in zip(stand_ins, given, strict=True):
-            if stand_in in recording.left and isinstance(value, Tensor) and not value.is_leaf:
-                raise SymbolicError(
-                    f"backward() reaches {stand_in._label}, which is computed by a graph outside "
-                    "of the compiled function, perhaps another one: pass its detach(), or compute "
-                    "it inside"
-                )
+        _refuse_gradients_outside(recording, stand_ins, given)
+        runner = self._runner(recording, stand_ins)
+        self._count_capture()
+        roots = [*static, *used]
+        return _Variant(recording, leftovers.kept, roots, modes, runner, stand_ins, given)
+
+    def _runner(
+        self, recording: Recording, stand_ins: list[Argument]
+    ) -> NativeRunner | ReferenceRunner:
         kind = NativeRunner if self._backend == "native" else ReferenceRunner
         try:
-            runner = kind(recording, stand_ins)
+            return kind(recording, stand_ins)
         except UnsupportedError as error:
             remedy = "or compile the function with backend='reference', which runs it with NumPy"
             raise UnsupportedError(f"{error}; {remedy}") from None
+
+    def _count_capture(self) -> None:
+        """Count a capture, and warn where there are many."""
         self._captures += 1
         if self._captures == _MANY_CAPTURES:
             warn(
@@ -286,8 +291,6 @@ class CompiledFunction:
                 "np.float32(number), and pad batches to a few sizes",
                 RuntimeWarning,
             )
-        return _Variant(recording, leftovers.kept, Facts([*static, *used]), [*static, *used], modes,
-                        runner, stand_ins, given)  # fmt: skip
 
 
 class _Variant:
@@ -297,7 +300,6 @@ class _Variant:
         self,
         recording: Recording,
         kept: dict[tuple[Any, str], Leftover],
-        facts: Facts,
         roots: list[Any],
         modes: dict[tuple[Any, str], Any],
         runner: NativeRunner | ReferenceRunner,
@@ -305,7 +307,7 @@ class _Variant:
         given: Sequence[Any],
     ) -> None:
         self._kept = kept
-        self._facts = facts
+        self._facts = Facts(roots)
         self._roots = roots
         self._modes = modes
         self._runner = runner
@@ -393,6 +395,19 @@ def _builder(result: Any) -> Callable[[Sequence[Array]], Any]:
 
 
 # What a graph does not hold
+
+
+def _refuse_gradients_outside(
+    recording: Recording, stand_ins: Sequence[Argument], given: Sequence[Any]
+) -> None:
+    """Raise SymbolicError where `backward` would go on in a graph outside of the function."""
+    for stand_in, value in zip(stand_ins, given, strict=True):
+        if stand_in in recording.left and isinstance(value, Tensor) and not value.is_leaf:
+            raise SymbolicError(
+                f"backward() reaches {stand_in._label}, which is computed by a graph outside of "
+                "the compiled function, perhaps another one: pass its detach(), or compute it "
+                "inside"
+            )
 
 
 def _refuse_changes(before: Facts, positions: Iterable[Position], argument: type | None) -> None:
