@@ -6,7 +6,7 @@ that is resumed from a checkpoint continues with the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from chainrule import checks
@@ -21,6 +21,9 @@ from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.state_dicts import check_keys, check_mapping
 
 Unit = Literal["epoch", "step"]
+
+Values = float | Iterable[float]
+"""One number for all groups, or one for each."""
 
 
 class Schedule(Constructed):
@@ -337,3 +340,14 @@ def refuse_epoch(epoch: Any) -> None:
             "of epochs count in steps, with unit='step'. The rates that depend on a metric are of "
             "lr_scheduler.ReduceLROnPlateau"
         )
+
+
+def per_group(
+    optimizer: Optimizer, name: str, given: Values, check: Callable[[str, float], float]
+) -> list[float]:
+    """The number of each group."""
+    groups = len(getattr(optimizer, "param_groups", [()]))
+    values = list(given) if isinstance(given, Iterable) else [given] * groups
+    if len(values) != groups:
+        raise ValueError(f"{name}: {len(values)} numbers for {groups} parameter groups")
+    return [float(check(name, value)) for value in values]

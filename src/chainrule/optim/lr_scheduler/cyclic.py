@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from chainrule import checks
 from chainrule.optim.groups import ParameterGroup
-from chainrule.optim.lr_scheduler.base import Schedule, Unit
+from chainrule.optim.lr_scheduler.base import Schedule, Unit, Values, per_group
 from chainrule.optim.lr_scheduler.cosine import half_cosine
 from chainrule.optim.optimizer import Optimizer
-
-Values = float | Iterable[float]
-"""One number for all groups, or one for each."""
 
 
 class Cycle(Schedule):
@@ -39,7 +36,7 @@ class Cycle(Schedule):
         self.momentums = []
         if momentums is not None and isinstance(optimizer, Optimizer):
             base, highest = (
-                _per_group(optimizer, name, values, checks.Interval(0, 1).check)
+                per_group(optimizer, name, values, checks.Interval(0, 1).check)
                 for name, values in zip(("base_momentum", "max_momentum"), momentums, strict=True)
             )
             self.momentums = list(zip(base, highest, strict=True))
@@ -69,17 +66,6 @@ def _momentum_name(group: ParameterGroup, optimizer: str) -> str:
             return name
     remedy = "construct it with momentum above 0, or " if "momentum" in group else ""
     raise ValueError(f"{optimizer} has no momentum to cycle: {remedy}pass cycle_momentum=False")
-
-
-def _per_group(
-    optimizer: Optimizer, name: str, given: Values, check: Callable[[str, float], float]
-) -> list[float]:
-    """The number of each group."""
-    groups = len(getattr(optimizer, "param_groups", [()]))
-    values = list(given) if isinstance(given, Iterable) else [given] * groups
-    if len(values) != groups:
-        raise ValueError(f"{name}: {len(values)} numbers for {groups} parameter groups")
-    return [float(check(name, value)) for value in values]
 
 
 class OneCycleLR(Cycle):
@@ -168,7 +154,7 @@ class OneCycleLR(Cycle):
                 f"the phases would end at steps {', '.join(f'{last:g}' for last in ends[1:])}: "
                 "take more total_steps, or another pct_start"
             )
-        peaks = _per_group(optimizer, "max_lr", max_lr, checks.not_negative)
+        peaks = per_group(optimizer, "max_lr", max_lr, checks.not_negative)
         momentums = (base_momentum, max_momentum) if cycle_momentum else None
         self._begin(optimizer, last_epoch, unit, peaks, momentums)
 
@@ -248,8 +234,8 @@ class CyclicLR(Cycle):
         *,
         unit: Unit = "step",
     ) -> None:
-        bases = _per_group(optimizer, "base_lr", base_lr, checks.not_negative)
-        peaks = _per_group(optimizer, "max_lr", max_lr, checks.not_negative)
+        bases = per_group(optimizer, "base_lr", base_lr, checks.not_negative)
+        peaks = per_group(optimizer, "max_lr", max_lr, checks.not_negative)
         self.rises = [peak - base for base, peak in zip(bases, peaks, strict=True)]
         self.step_size_up = checks.count("step_size_up", step_size_up)
         self.step_size_down = (

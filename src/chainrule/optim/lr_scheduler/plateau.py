@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from chainrule import checks
 from chainrule.graph.names import ForeignName
 from chainrule.graph.tensor import Tensor
-from chainrule.optim.lr_scheduler.base import refuse_capture, refuse_epoch
+from chainrule.optim.lr_scheduler.base import Values, per_group, refuse_capture, refuse_epoch
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.state_dicts import check_keys, check_mapping
 
@@ -139,17 +139,13 @@ class ReduceLROnPlateau(Plateau):
         threshold: float = 1e-4,
         threshold_mode: str = "rel",
         cooldown: int = 0,
-        min_lr: float | Sequence[float] = 0,
+        min_lr: Values = 0,
         eps: float = 1e-8,
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"a schedule needs an optimiser, got {checks.described(optimizer)}")
         checks.one_of("mode", mode, ("min", "max"))
-        groups = len(optimizer.param_groups)
-        least = list(min_lr) if isinstance(min_lr, (list, tuple)) else [min_lr] * groups
-        if len(least) != groups:
-            raise ValueError(f"min_lr has {len(least)} numbers for {groups} parameter groups")
-        self.min_lrs = [checks.not_negative("min_lr", lr) for lr in least]
+        self.min_lrs = per_group(optimizer, "min_lr", min_lr, checks.not_negative)
         super().__init__(factor, patience, threshold, threshold_mode, cooldown, eps)
         self.optimizer = optimizer
         self.mode = mode
