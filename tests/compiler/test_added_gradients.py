@@ -5,7 +5,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.nn import functional
 from chainrule.ops.conv import conv
 

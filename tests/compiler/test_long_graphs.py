@@ -8,7 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.compiler.plan import Plan
-from chainrule.execute.native import StateBlock
+from chainrule.execute.state_block import StateBlock
 from chainrule.testing import check_gradient
 
 

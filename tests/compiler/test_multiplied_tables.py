@@ -7,7 +7,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 
 V, D, N, T = 5, 32, 6, 7
 

@@ -5,8 +5,9 @@ import pytest
 
 import chainrule as cr
 from chainrule.compiler.plan import Plan
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
 from chainrule.execute.reference import Interpreter
+from chainrule.execute.state_block import StateBlock
 
 
 def columns(x, w):

@@ -10,7 +10,8 @@ from chainrule import nn, optim
 from chainrule.caches import LruCache
 from chainrule.compiler import passes
 from chainrule.execute import native
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 
 V, D = 400, 50
 random = np.random.default_rng(0)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.nn import functional
 
 

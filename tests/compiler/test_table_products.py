@@ -5,7 +5,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 
 V, U, D = 400, 350, 50
 random = np.random.default_rng(0)

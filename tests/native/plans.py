@@ -3,8 +3,9 @@
 import numpy as np
 
 import chainrule as cr
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
 from chainrule.execute.reference import Interpreter
+from chainrule.execute.state_block import StateBlock
 from chainrule.trees import leaves
 
 

@@ -9,7 +9,8 @@ import chainrule as cr
 from chainrule import _core, nn, optim
 from chainrule.compiler.elementwise import ELEMENTWISE
 from chainrule.compiler.lowering import LOWERINGS
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.graph.operation import operations
 
 ONLY_NATIVE = {"copy", "multiply_add"}  # what the compiler makes of casts, sums and products

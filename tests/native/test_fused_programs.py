@@ -8,7 +8,8 @@ from plans import assert_same
 
 import chainrule as cr
 from chainrule import _core, nn, optim
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 
 ADAM = [  # registers 0 ... 3: W, m, v, g; 4 ... 9: beta1, rest1, beta2, rest2, step size, eps
     op("multiply", 10, 5, 3),

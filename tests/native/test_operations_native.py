@@ -5,7 +5,8 @@ import pytest
 
 import chainrule as cr
 from chainrule.compiler.elementwise import UnsupportedError
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.graph.operation import operations
 from chainrule.ops import linalg  # noqa: F401 (declares its operations)
 from chainrule.trees import leaves

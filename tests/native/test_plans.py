@@ -7,7 +7,8 @@ from plans import assert_same, run_both
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.compiler.elementwise import UnsupportedError
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 
 
 def buffers(*names, size=32):

@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import _core, nn, optim
-from chainrule.execute.native import StateBlock
+from chainrule.execute.state_block import StateBlock
 
 
 def aligned(nbytes):

@@ -6,7 +6,8 @@ from pytorch_databases import module_db, module_inputs, torch
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.nn import functional
 from chainrule.testing import check_gradient
 

@@ -8,8 +8,9 @@ from nn_parity import torch
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
 from chainrule.execute.reference import Interpreter
+from chainrule.execute.state_block import StateBlock
 from chainrule.testing import check_gradient
 
 N, C, H, W = 40, 2, 6, 5

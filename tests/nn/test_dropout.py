@@ -10,8 +10,9 @@ from nn_training import BATCH, FEATURES, ROWS, assert_states_close, data, linear
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.compiler.capture import capture
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
 from chainrule.execute.reference import Interpreter
+from chainrule.execute.state_block import StateBlock
 from chainrule.testing import check_gradient
 
 KINDS = [nn.Dropout(0.3), nn.AlphaDropout(0.3), nn.GaussianNoise(0.3)]

@@ -6,7 +6,8 @@ from nn_parity import torch
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-13}
 random = np.random.default_rng(0)

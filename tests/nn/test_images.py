@@ -7,7 +7,8 @@ from nn_training import check_training, data
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.nn import functional
 
 LAYERS = [

@@ -6,7 +6,8 @@ from loss_cases import CASES, NAMES, Model, training_data
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.testing import check_gradient
 
 torch = pytest.importorskip("torch")

@@ -12,7 +12,8 @@ from pytorch_databases import criterion_tests, module_db, module_inputs, new_mod
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.trees import leaves, map_leaves
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-11}

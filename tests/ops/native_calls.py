@@ -3,7 +3,8 @@
 import numpy as np
 
 import chainrule as cr
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 
 
 def each(results):

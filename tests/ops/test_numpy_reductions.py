@@ -5,7 +5,8 @@ import pytest
 from native_calls import native, run_native
 
 import chainrule as cr
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.testing import check_gradient
 
 torch = pytest.importorskip("torch")

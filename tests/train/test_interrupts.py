@@ -19,7 +19,7 @@ from training_cases import (
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.execute.native import StateBlock
+from chainrule.execute.state_block import StateBlock
 from chainrule.graph.state import State
 from chainrule.system.interrupts import Interrupts, interrupts_held
 from chainrule.train import fit_run

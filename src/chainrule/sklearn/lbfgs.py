@@ -15,7 +15,8 @@ from scipy.optimize import OptimizeResult, minimize
 
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.data.batches import in_order
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.graph.backprop import backprop
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Module

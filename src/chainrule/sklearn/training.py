@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from chainrule.compiler.capture import capture
 from chainrule.data.batches import in_order
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor

@@ -13,7 +13,8 @@ import numpy as np
 from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.errors import NonFiniteError
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep
+from chainrule.execute.state_block import StateBlock
 from chainrule.graph.backprop import backprop
 from chainrule.graph.keywords import referring
 from chainrule.graph.tensor import Array, Tensor, placeholder

@@ -11,7 +11,8 @@ import numpy as np
 from chainrule import _core, nn
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.data.arrays import Form
-from chainrule.execute.native import NativeStep, StateBlock, fill
+from chainrule.execute.native import NativeStep, fill
+from chainrule.execute.state_block import StateBlock
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
 from chainrule.ops.random import Generator

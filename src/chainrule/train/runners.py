@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.recording import Argument, Recording
-from chainrule.execute.native import NativeStep, StateBlock, fill
+from chainrule.execute.native import NativeStep, fill
 from chainrule.execute.reference import Interpreter
+from chainrule.execute.state_block import StateBlock
 from chainrule.graph.operation import Limit
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor

@@ -11,8 +11,9 @@ import numpy as np
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.data.batches import Batches
-from chainrule.execute.native import NativeStep, Run, StateBlock
+from chainrule.execute.native import NativeStep, Run
 from chainrule.execute.reference import Interpreter
+from chainrule.execute.state_block import StateBlock
 from chainrule.graph.tensor import Array
 from chainrule.optim import EMA
 from chainrule.train.backends.base import Backend, CachedStep, LearningRates, TrainRequest
