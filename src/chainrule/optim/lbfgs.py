@@ -270,19 +270,8 @@ def _iterate(group: ParameterGroup, closure: Callable[[], Any]) -> Any:
         _, f, g = _evaluate(group, x + t * h.d, closure)
         return Trial(t, f, g, float(g @ h.d))
 
-    count = int(h.step)
     for iteration in range(1, h.max_iter + 1):
-        count += 1
-        t = float(h.lr)
-        if count == 1:
-            t *= min(1.0, 1.0 / float(np.abs(g).sum()))
-            h.d = -g
-        else:
-            s, y = h.t * h.d, g - h.g
-            if (sy := s @ y) > _LEAST_CURVATURE:
-                pairs.append((s, y, 1 / sy))
-                h.H_diag = sy / (y @ y)
-            h.d = _direction(pairs, h.H_diag, g)
+        t = _new_direction(h, pairs, g)
         h.g, h.t, h.x, h.f, h.slope = g, t, x, f, float(g @ h.d)
         if h.slope > -h.tolerance_change:
             break
@@ -305,10 +294,23 @@ def _iterate(group: ParameterGroup, closure: Callable[[], Any]) -> Any:
             or abs(change) < h.tolerance_change
         ):
             break
-    h.step = count
     _place(group, x)
     _keep(group, h, pairs)
     return first
+
+
+def _new_direction(h: SimpleNamespace, pairs: deque[Any], g: Array) -> float:
+    """Count an iteration and set its direction d; returns the first t to try along it."""
+    h.step = int(h.step) + 1
+    if h.step == 1:
+        h.d = -g
+        return float(h.lr) * min(1.0, 1.0 / float(np.abs(g).sum()))
+    s, y = h.t * h.d, g - h.g
+    if (sy := s @ y) > _LEAST_CURVATURE:
+        pairs.append((s, y, 1 / sy))
+        h.H_diag = sy / (y @ y)
+    h.d = _direction(pairs, h.H_diag, g)
+    return float(h.lr)
 
 
 def _evaluate(
