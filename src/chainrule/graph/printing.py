@@ -1,19 +1,57 @@
-"""Arrays as text: whole where they are small, with the decimal points below one another."""
+"""Tensors and arrays as text: small arrays whole, with the decimal points below one another."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.graph.tensor import Array
+if TYPE_CHECKING:
+    from chainrule.graph.tensor import Array, Tensor
+
+_MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
+_UNPRINTED_DTYPES = ("float32", "int64", "bool")  # the dtypes of Python's floats, ints and bools
 
 DIGITS = 6
 """The significant digits of a number in print."""
 
 _MOST_SMALLER = 1
 """Decimals beyond those of the largest number, at most, for the sake of small ones."""
+
+
+def text_of(tensor: Tensor, head: str) -> str:
+    """The value (or shape), then the dtype, name and operation where they say something.
+
+    Args:
+        tensor: what is printed.
+        head: what stands before the parenthesis.
+    """
+    parts = []
+    if tensor.value is None:
+        parts.append(f"symbolic, shape={tensor.shape}, dtype={tensor.dtype}")
+    else:
+        parts.append(
+            np.array2string(
+                tensor.value,
+                separator=", ",
+                precision=4,
+                threshold=_MAX_PRINTED,
+                edgeitems=3,
+                prefix=head + "(",
+            )
+        )
+        if tensor.size > _MAX_PRINTED or tensor.size == 0:
+            parts.append(f"shape={tensor.shape}")
+        if str(tensor.dtype) not in _UNPRINTED_DTYPES:
+            parts.append(f"dtype={tensor.dtype}")
+    if tensor.name:
+        parts.append(f"name={tensor.name!r}")
+    if tensor.operation is not None:
+        parts.append(f"operation={tensor.operation.name}")
+    elif tensor.requires_grad and not tensor.is_state:
+        parts.append("requires_grad=True")
+    return f"{head}({', '.join(parts)})"
 
 
 def formatted(array: Array, digits: int = DIGITS) -> list[str]:

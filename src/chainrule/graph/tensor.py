@@ -22,6 +22,7 @@ from chainrule.graph.notebook import html_of
 from chainrule.graph.numpy_functions import NumPyFunctions
 from chainrule.graph.operators import Operators
 from chainrule.graph.placement import check_device
+from chainrule.graph.printing import text_of
 from chainrule.graph.registered import functions
 from chainrule.graph.unpacking import check_unpacking
 
@@ -37,9 +38,6 @@ serials = count()
 
 _ARRAYS = (np.ndarray, np.generic)
 _NO_ATTRIBUTES: dict[str, Any] = {}
-
-_MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
-_UNPRINTED_DTYPES = ("float32", "int64", "bool")  # the dtypes of Python's floats, ints and bools
 
 
 class Size(int):
@@ -200,33 +198,7 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
         return map(Tensor, map(np.asarray, node.value))  # no graph is kept
 
     def __repr__(self) -> str:
-        """The value (or shape), then the dtype, name and operation where they say something."""
-        head = "tensor" if type(self) is Tensor else type(self).__name__
-        parts = []
-        if self.value is None:
-            parts.append(f"symbolic, shape={self.shape}, dtype={self.dtype}")
-        else:
-            parts.append(
-                np.array2string(
-                    self.value,
-                    separator=", ",
-                    precision=4,
-                    threshold=_MAX_PRINTED,
-                    edgeitems=3,
-                    prefix=head + "(",
-                )
-            )
-            if self.size > _MAX_PRINTED or self.size == 0:
-                parts.append(f"shape={self.shape}")
-            if str(self.dtype) not in _UNPRINTED_DTYPES:
-                parts.append(f"dtype={self.dtype}")
-        if self.name:
-            parts.append(f"name={self.name!r}")
-        if self.operation is not None:
-            parts.append(f"operation={self.operation.name}")
-        elif self.requires_grad and not self.is_state:
-            parts.append("requires_grad=True")
-        return f"{head}({', '.join(parts)})"
+        return text_of(self, "tensor" if type(self) is Tensor else type(self).__name__)
 
     def __str__(self) -> str:
         if local.context.capture is not None and (self.value is None or self.is_state):
