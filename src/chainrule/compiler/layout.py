@@ -26,7 +26,14 @@ import numpy as np
 
 from chainrule.compiler.cut import Network
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Users, Value, ValueGraph, constant_array, reshaped, transposed
+from chainrule.compiler.values import (
+    Users,
+    Value,
+    ValueGraph,
+    ValueWriter,
+    constant_array,
+    transposed,
+)
 from chainrule.graph.tensor import Tensor
 from chainrule.ops.reduce import reduced_shape
 
@@ -237,15 +244,11 @@ def _connect(network: Network, node: int, readers: set[int], nbytes: int) -> Non
 # The new graph
 
 
-class _Rewriting:
-    """Writes the values anew, each in its layout.
-
-    Attributes:
-        order: the new values, in an order in which they can be computed.
-    """
+class _Rewriting(ValueWriter):
+    """Writes the values anew, each in its layout."""
 
     def __init__(self, axes: dict[Value, int], last: set[Value], uses: Counter[Value]) -> None:
-        self.order: dict[Value, None] = {}
+        super().__init__()
         self._axes = axes
         self._last = last
         self._uses = uses
@@ -269,7 +272,7 @@ class _Rewriting:
             return self._transposed(self.get(value, self._axes[value]), back, value.node)
         if value.kind == "constant":
             assert value.array is not None
-            return self._put(constant_array(np.moveaxis(value.array, axis, -1), value.node))
+            return self.put(constant_array(np.moveaxis(value.array, axis, -1), value.node))
         return self._transposed(self.get(value, None), _order(len(value.shape), axis), value.node)
 
     def write(self, value: Value) -> None:
@@ -298,19 +301,19 @@ class _Rewriting:
         )
         if value.kind == "conv_weight_grad":
             value.inputs = inputs
-            self._made[value, None] = self._put(value)
+            self._made[value, None] = self.put(value)
         else:
             shape = _moved(value.shape, 1)
-            self._made[value, 1] = self._new(value.kind, inputs, value.attributes, shape, value)
+            self._made[value, 1] = self.new(value.kind, inputs, value.attributes, shape, value)
 
     def _in_users_layout(self, value: Value) -> Value:
         if value.kind == "transpose":
             x = self.get(value.inputs[0], None)
             return self._transposed(x, value.attributes["axes"], value.node)
         if value.kind == "reshape":
-            return self._reshaped(self.get(value.inputs[0], None), value.shape, value.node)
+            return self.reshaped(self.get(value.inputs[0], None), value.shape, value)
         value.inputs = tuple([self.get(i, None) for i in value.inputs])
-        return self._put(value)
+        return self.put(value)
 
     def _with_channels_last(self, value: Value, axis: int | None) -> Value:
         """The value computed from inputs with the channels last."""
@@ -320,11 +323,11 @@ class _Rewriting:
         assert axis is not None
         inputs = tuple([self.get(i, _axis_in_input(value, i, axis)) for i in value.inputs])
         if value.kind == "reshape":
-            return self._reshaped(inputs[0], shape, value.node)
+            return self.reshaped(inputs[0], shape, value)
         attributes = value.attributes
         if value.kind not in ELEMENTWISE:
             attributes = _moved_attributes(value, axis)
-        return self._new(value.kind, inputs, attributes, shape, value)
+        return self.new(value.kind, inputs, attributes, shape, value)
 
     def _reduced(self, value: Value, given: Value, shape: Shape) -> Value:
         """A reduction; the sum of a sum that nothing else reads is one sum."""
@@ -339,10 +342,10 @@ class _Rewriting:
             axes = {*x.attributes["axes"], *(left[a] for a in axes)}
             x, keepdims = source, False
         over = {"axes": tuple(sorted(axes)), "keepdims": keepdims}
-        reduced = self._new(
+        reduced = self.new(
             value.kind, (x,), over, reduced_shape(x.shape, over["axes"], keepdims), value
         )
-        return self._reshaped(reduced, shape, value.node)
+        return self.reshaped(reduced, shape, value)
 
     def _broadcast(self, value: Value, axis: int | None) -> Value:
         """A broadcast, of what a broadcast among its inputs repeats."""
@@ -354,34 +357,15 @@ class _Rewriting:
             its_axis = _axis_in_input(value, given, axis)
             x = self.get(given, its_axis)
             if its_axis is None:  # the channels are an axis that it is repeated along
-                x = self._reshaped(x, (*x.shape, 1), given.node)
+                x = self.reshaped(x, (*x.shape, 1), given)
         while x.kind == "broadcast_to" or (x.kind == "reshape" and _adds_leading_axes(x)):
             (x,) = x.inputs
         if x.shape == shape:
             return x
-        return self._new("broadcast_to", (x,), {"shape": shape}, shape, value)
+        return self.new("broadcast_to", (x,), {"shape": shape}, shape, value)
 
     def _transposed(self, x: Value, axes: Shape, node: Tensor) -> Value:
-        return self._put(transposed(x, axes, node))
-
-    def _reshaped(self, x: Value, shape: Shape, node: Tensor) -> Value:
-        return self._put(reshaped(x, shape, node))
-
-    def _new(
-        self,
-        kind: str,
-        inputs: tuple[Value, ...],
-        attributes: dict[str, Any],
-        shape: Shape,
-        of: Value,
-    ) -> Value:
-        """A value of the order, with the dtype and the node of an old one."""
-        return self._put(Value(kind, inputs, attributes, shape, of.dtype, of.node))
-
-    def _put(self, value: Value) -> Value:
-        """A value after all others, unless it is among them."""
-        self.order.setdefault(value)
-        return value
+        return self.put(transposed(x, axes, node))
 
 
 def _order(ndim: int, axis: int) -> Shape:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import Value, constant, reshaped
+from chainrule.compiler.values import Value, ValueWriter, constant
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.operation import operations
 from chainrule.graph.state import State
@@ -67,15 +67,11 @@ def _are_few(count: int, table: Value) -> bool:
     return 0 < 2 * count <= table.shape[0] and table.size >= _FEWEST_ELEMENTS
 
 
-class _Rows:
-    """Values on rows, beside those on whole tables.
-
-    Attributes:
-        order: the values, with the new ones.
-    """
+class _Rows(ValueWriter):
+    """Writes values on rows beside those on whole tables."""
 
     def __init__(self, order: list[Value], updates: dict[State, Value]) -> None:
-        self.order: dict[Value, None] = {}
+        super().__init__()
         self.rests: dict[Value, Rest] = {}
         self.seeds: dict[Value, Seeds] = {}
         """Of values that have the rows of a table, and depend on look-ups in it."""
@@ -104,7 +100,7 @@ class _Rows:
                     value.inputs = (self._rows_of(value.inputs[0], seeds),)
                 elif self._is_update_of_rows(value):
                     self._update_rows(value)
-            self._put(value)
+            self.put(value)
 
     # What a value holds in the rows that are not looked up
 
@@ -236,20 +232,20 @@ class _Rows:
         if "shape" in attributes:
             attributes = {**attributes, "shape": shape}
         on_rows = tuple([self._on_rows[i, seeds] for i in inputs])
-        return self._new(kind, on_rows, attributes, shape, value)
+        return self.new(kind, on_rows, attributes, shape, value)
 
     def _taken(self, value: Value, seeds: Seeds) -> Value:
         """A value that is not computed row by row, on rows."""
         shape = (self._count(seeds), *value.shape[1:])
         if value.fill is not None:
-            return self._put(constant(value.fill, shape, value.dtype, value.node))
+            return self.put(constant(value.fill, shape, value.dtype, value.node))
         if value.kind == "broadcast_to":  # the same in all rows
-            return self._new("broadcast_to", value.inputs, {"shape": shape}, shape, value)
+            return self.new("broadcast_to", value.inputs, {"shape": shape}, shape, value)
         indices = self._all_indices(seeds, value)
         found = self._looked_up.get((value, seeds[0].inputs[1]))
         if len(seeds) == 1 and found is not None and found in self.order:
-            return self._reshaped(found, shape, value)
-        return self._new("gather", (value, indices), {"axis": 0}, shape, value)
+            return self.reshaped(found, shape, value)
+        return self.new("gather", (value, indices), {"axis": 0}, shape, value)
 
     def _summed(self, seed: Value, seeds: Seeds) -> Value:
         """The rows of a gradient: the sum of each in the place of its first use, else 0."""
@@ -258,11 +254,11 @@ class _Rows:
         if len(seeds) > 1:
             start = sum(s.inputs[1].size for s in seeds[: seeds.index(seed)])
             runs = ((start, 1, count),)
-            places = self._new("slice", (places,), {"runs": runs}, (count,), seed, _INT64)
+            places = self.new("slice", (places,), {"runs": runs}, (count,), seed, _INT64)
         shape = (self._count(seeds), *seed.shape[1:])
-        rows = self._reshaped(g, (count, *seed.shape[1:]), seed)
+        rows = self.reshaped(g, (count, *seed.shape[1:]), seed)
         attributes = {"shape": shape, "axis": 0}
-        return self._new("scatter_add", (rows, places), attributes, shape, seed)
+        return self.new("scatter_add", (rows, places), attributes, shape, seed)
 
     def _all_indices(self, seeds: Seeds, value: Value) -> Value:
         """The rows that are looked up, one after another."""
@@ -272,45 +268,25 @@ class _Rows:
             self._indices[seeds] = (
                 parts[0]
                 if len(parts) == 1
-                else self._new("concatenate", tuple(parts), {"axis": 0}, shape, value, _INT64)
+                else self.new("concatenate", tuple(parts), {"axis": 0}, shape, value, _INT64)
             )
         return self._indices[seeds]
 
     def _as_indices(self, indices: Value, seed: Value) -> Value:
-        flat = self._reshaped(indices, (indices.size,), seed)
+        flat = self.reshaped(indices, (indices.size,), seed)
         if flat.dtype == _INT64:
             return flat
-        return self._new("astype", (flat,), {"dtype": _INT64}, flat.shape, seed, _INT64)
+        return self.new("astype", (flat,), {"dtype": _INT64}, flat.shape, seed, _INT64)
 
     def _all_places(self, seeds: Seeds, value: Value) -> Value:
         """For each look-up the place of the first one of the same row."""
         if seeds not in self._places:
             indices = self._all_indices(seeds, value)
             rows = {"rows": value.shape[0]}
-            self._places[seeds] = self._new(
+            self._places[seeds] = self.new(
                 "first_uses", (indices,), rows, indices.shape, value, _INT64
             )
         return self._places[seeds]
-
-    def _reshaped(self, x: Value, shape: tuple[int, ...], value: Value) -> Value:
-        return self._put(reshaped(x, shape, value.node))
-
-    def _new(
-        self,
-        kind: str,
-        inputs: tuple[Value, ...],
-        attributes: dict[str, Any],
-        shape: tuple[int, ...],
-        value: Value,
-        dtype: np.dtype[Any] | None = None,
-    ) -> Value:
-        """A new value, which stands for `value` in the plan's labels."""
-        return self._put(Value(kind, inputs, attributes, shape, dtype or value.dtype, value.node))
-
-    def _put(self, value: Value) -> Value:
-        """A value after all others, unless it is among them."""
-        self.order.setdefault(value)
-        return value
 
 
 def _keeps_rows(value: Value) -> bool:

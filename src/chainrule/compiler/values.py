@@ -201,6 +201,38 @@ def pruned(order: Iterable[Value], roots: Iterable[Value]) -> list[Value]:
     return [value for value in order if value in needed]
 
 
+class ValueWriter:
+    """Writes values one after another, each after its inputs.
+
+    Attributes:
+        order: the values, in an order in which they can be computed.
+    """
+
+    def __init__(self) -> None:
+        self.order: dict[Value, None] = {}
+
+    def put(self, value: Value) -> Value:
+        """A value after all others, unless it is among them."""
+        self.order.setdefault(value)
+        return value
+
+    def new(
+        self,
+        kind: str,
+        inputs: tuple[Value, ...],
+        attributes: dict[str, Any],
+        shape: tuple[int, ...],
+        of: Value,
+        dtype: np.dtype[Any] | None = None,
+    ) -> Value:
+        """A new value, with the node and, but for another one given, the dtype of an old value."""
+        return self.put(Value(kind, inputs, attributes, shape, dtype or of.dtype, of.node))
+
+    def reshaped(self, x: Value, shape: tuple[int, ...], of: Value) -> Value:
+        """x in another shape, with the node of an old value."""
+        return self.put(reshaped(x, shape, of.node))
+
+
 Users = dict[Value, list[Value]]
 """The values that each one is an input of, twice where it is two of their inputs."""
 
