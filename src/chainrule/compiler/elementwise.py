@@ -50,11 +50,11 @@ _SAME_BITS |= {"where"}
 """Operations that give the same bits whether a sign is read into those of their inputs or not."""
 
 
-def is_cut(value: Value) -> bool:
-    """Whether a program's register may hold more of a value than the value's dtype can.
+def is_narrowed(value: Value) -> bool:
+    """Whether memory narrows a value: a program's register may hold more than its dtype can.
 
-    So does the sum of two int8, and that of two truth values, which is 2. Memory holds the value as
-    it is, so what reads the value reads that.
+    That of a sum of two int8 may, or of two truth values, which is 2. What reads the value reads
+    what memory holds.
     """
     if value.dtype.kind == "b":
         return value.kind in ("add", "add_n")

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compiler.elementwise import ELEMENTWISE, is_cut
+from chainrule.compiler.elementwise import ELEMENTWISE, is_narrowed
 from chainrule.compiler.instructions import (
     MOST_MEMBERS,
     Access,
@@ -156,7 +156,7 @@ def _merge_groups(schedule: Schedule, readers: Readers) -> None:
             continue
         if any([root(v) in inside for v in accesses]):  # read in another shape
             continue
-        if any([v in inside and is_cut(v) for v in reader.accesses]):
+        if any([v in inside and is_narrowed(v) for v in reader.accesses]):
             continue
         reader.accesses = accesses
         _take_members(schedule, readers, group, reader)

@@ -29,8 +29,8 @@ from chainrule.compiler.elementwise import (
     UnsupportedError,
     compute_dtype,
     drawn_by_programs,
-    is_cut,
     is_exact_in_int64,
+    is_narrowed,
 )
 from chainrule.compiler.instructions import (
     Access,
@@ -286,7 +286,7 @@ class Scheduler:
         more = []
         for i, home in zip(value.inputs, homes, strict=True):
             if home is group:
-                if is_cut(i):
+                if is_narrowed(i):
                     return None
             elif i not in group.accesses:
                 if home is None and self._ready_after(i) >= group.position:
@@ -399,7 +399,7 @@ class Scheduler:
             group: the one that reads it.
             reader: the value that reads it, not yet a member of `group`.
         """
-        if value in self._demanded or is_cut(value):
+        if value in self._demanded or is_narrowed(value):
             return value
         if self._readers.get(original, set()) <= {group} and not is_full(original, group):
             return value  # the groups become one: see `fusion`
@@ -469,7 +469,7 @@ class Scheduler:
 
     def _is_kept(self, value: Value) -> bool:
         """Whether a value lies in memory anyway, or may at little cost."""
-        is_read_from_memory = value.dtype.kind == "b" or is_cut(value)
+        is_read_from_memory = value.dtype.kind == "b" or is_narrowed(value)
         is_read_from_memory |= is_part(without_reshapes(value))
         return value.kind in LEAVES or value in self._demanded or is_read_from_memory
 
