@@ -48,6 +48,16 @@ def test_the_last_best_epoch_is_kept_and_the_report_says_which():
     assert model.members[0].layers[2].p == 0.15  # the schedule of the dropout is over
 
 
+def test_the_best_epoch_is_chosen_by_predictions_within_the_range_of_the_targets():
+    rows = X[:60], Y[:60]
+    wild = {"epochs": 1, "lr": 10.0, "batch_size": 32}
+    model = tabular.fit(X, Y, "regression", **wild, validation=rows, **SMALL)
+    predicted = model.predict(X[:60])
+    assert {Y.min(), Y.max()} & set(predicted)
+    error = np.sqrt(np.mean((predicted - Y[:60]) ** 2)) / Y.std()
+    assert model.report["members"][0]["validation_error"] == pytest.approx(error)
+
+
 def test_a_file_holds_all_of_it(tmp_path):
     table = np.concatenate([X.astype(object), RNG.choice(list("abcdefghijk"), (300, 1))], axis=1)
     model = tabular.fit(table, Y, "regression", epochs=3, preset="ensemble", members=2, **SMALL)

@@ -42,13 +42,19 @@ class Classification:
 
 
 class SquaredError:
-    """The mean squared error; the error is its root."""
+    """The mean squared error; the error is its root, with outputs clipped as predictions are.
 
-    def __init__(self) -> None:
+    Args:
+        low, high: the range of each target's outputs.
+    """
+
+    def __init__(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
         self.loss = MSELoss()
+        self.low, self.high = low, high
 
     def error(self, outputs: NDArray[Any], targets: NDArray[Any], weights: Weights) -> float:
-        squares = np.square(np.asarray(outputs, np.float64) - targets).mean(axis=1)
+        clipped = np.clip(np.asarray(outputs, np.float64), self.low, self.high)
+        squares = np.square(clipped - targets).mean(axis=1)
         return math.sqrt(np.average(squares, weights=weights))
 
 

@@ -20,7 +20,6 @@ from chainrule.system.side_by_side import side_by_side
 from chainrule.system.threads import get_num_threads
 from chainrule.tabular.calibration import temperature
 from chainrule.tabular.columns import Columns
-from chainrule.tabular.criteria import SquaredError
 from chainrule.tabular.intervals import deviation_factor, scores
 from chainrule.tabular.model import TabularModel
 from chainrule.tabular.reading import read
@@ -255,7 +254,7 @@ def _measured(trained: Trained, target: Target, held: Rows) -> _Member:
     distances = scores(target, trained.outputs, held.targets)
     if target.loss != "gaussian":
         return _Member(trained, trained.error, 1.0, distances, held.weights)
-    error = SquaredError().error(trained.outputs[:, :1], held.targets, held.weights)
+    error = target.squared_error().error(trained.outputs[:, :1], held.targets, held.weights)
     factor = deviation_factor(distances, held.weights)
     return _Member(trained, error, factor, distances / factor, held.weights)
 

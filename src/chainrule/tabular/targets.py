@@ -156,6 +156,13 @@ class Numbers:
         """The standard deviation of a Gaussian, in the units of the targets."""
         return deviation(outputs) * self.scale[0]
 
+    def squared_error(self) -> SquaredError:
+        """The squared error of standardised predictions."""
+        low, high = (
+            (np.array(bounds) - self.mean) / self.scale for bounds in (self.low, self.high)
+        )
+        return SquaredError(low, high)
+
     def _in_units(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         values = outputs.astype(np.float64) * self.scale + self.mean
         return np.asarray(np.clip(values, self.low, self.high))
@@ -264,7 +271,7 @@ def criterion_of(target: Target, label_smoothing: float) -> Criterion:
         return Classification(label_smoothing)
     if target.loss == "quantile":
         return Quantiles(target.quantiles)
-    return Gaussian() if target.loss == "gaussian" else SquaredError()
+    return Gaussian() if target.loss == "gaussian" else target.squared_error()
 
 
 def target_from_dict(found: Mapping[str, Any]) -> Target:
