@@ -160,6 +160,30 @@ def test_signs_of_missing_targets_beside_numbers(read):
     assert targets("yes", "no", "?", "none") == ["yes", "no", "?", "none"]
 
 
+@pytest.mark.parametrize("labels", [["yes", "", "NA"], ["1", "", "2"], ["0.5", "", "1"]])
+def test_features_beside_labels_miss_what_pandas_takes_for_missing(read, labels):
+    words = [
+        "", "-1.#IND", "1.#QNAN", "1.#IND", "-1.#QNAN", "#N/A N/A", "#N/A", "N/A", "n/a", "NA",
+        "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-NaN", "-nan", "None", "none", "na", "n a",
+        "nil", "?", "-", "--", ".", "NAN", "Null", "N.A.", "x", "1", "2.5",
+    ]  # fmt: skip
+    pairs = zip(words, words[::-1], strict=True)
+    rows = [[*pair, label] for pair in pairs for label in labels]
+    text = pandas.DataFrame(rows, columns=["a", "b", "y"]).to_csv(index=False)
+    found = read(text, labels=lambda names, _: "y").frame[["a", "b"]]
+    expected = pandas.read_csv(io.StringIO(text), usecols=["a", "b"])
+    pandas.testing.assert_frame_equal(found, expected)
+
+
+def test_words_are_labels_beside_text(read):
+    for kept in (None, lambda layout: [0]):
+        found = read(lines(["NA", "yes", "", "null"]), labels=lambda names, _: "a", text=kept)
+        labels = found.frame["a"]
+        assert labels.isna().tolist() == [False, False, True, False]
+        assert labels.dropna().tolist() == ["NA", "yes", "null"]
+        assert found.written is None
+
+
 def test_rows_that_are_too_short_beside_gaps_are_refused(read):
     with pytest.raises(cr.FileError, match="line 3: expected 2 cells"):
         read('a,b\n"1,2",3\n4\n')

@@ -137,25 +137,20 @@ def holds_text(column: Any) -> bool:
     return is_text(column) and any(isinstance(value, str) for value in _distinct(column))
 
 
-def by_text(column: Any) -> Any:
-    """A column of texts as categories, in the order in which they first appear."""
-    import pandas as pd
-
-    codes, categories = pd.factorize(column)
-    return pd.Series(pd.Categorical.from_codes(codes, categories), column.index)
-
-
 def _distinct(column: Any) -> Any:
     """The values of a column, each once, without missing ones."""
     return type(column)(column.unique()).dropna()
 
 
-def may_be_whole(cell: str) -> bool:
-    """Whether a cell may stand in a column of whole numbers, or of True and False, alone."""
+def has_fraction(cell: str) -> bool:
+    """Whether a cell holds a number that is not whole."""
     value = texts.number(cell)
-    if value is not None:
-        return value.is_integer()
-    return not texts.is_text(cell) or cell.strip().lower() in ("true", "false")
+    return value is not None and not value.is_integer()
+
+
+def hold_text(cells: Iterable[str]) -> bool:
+    """Whether any of these cells is text, but for True and False."""
+    return any(texts.is_text(c) and c.strip().lower() not in ("true", "false") for c in cells)
 
 
 def as_written(labels: Any, column: Any) -> Any:
@@ -164,22 +159,22 @@ def as_written(labels: Any, column: Any) -> Any:
     Numbers that are not whole are no labels.
 
     Args:
-        labels: the texts, as categories.
+        labels: the distinct texts; a gap is NaN.
         column: what was made of them.
     """
     values = column.dropna().infer_objects()
     kind = values.dtype.kind
     if kind not in "biuf" or (kind == "f" and (values != np.round(values)).any()):
         return None
-    categories = labels.cat.categories.to_numpy(object)
-    present = (text.strip() for text in categories if not texts.is_missing(text))
+    written = labels.where(column.notna()).str.strip()
+    present = written.dropna()
     if kind == "b":
         distinct = set(present)
         # One truth in two ways, as true and TRUE, is one.
         is_plain = len(distinct) != 2 or distinct == {"True", "False"}
     else:
         is_plain = all(map(_PLAIN.fullmatch, present))
-    return None if is_plain else labels.astype(object).str.strip()
+    return None if is_plain else written
 
 
 def doubt_of(column: Any, has_commas: bool) -> Doubt | None:

@@ -7,8 +7,9 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +25,14 @@ from chainrule.errors import FileError
 _SAMPLE = 1 << 16
 _PART = 1 << 18
 _LINE_END = re.compile("\r\n?|\n")
+_GAPS_ALONE: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
+"""Options of pandas by which words such as NA are text."""
+
+_MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+"""What pandas takes for missing by default, as columns beside one with other rules need it."""
 
 
 def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> Frame:
@@ -38,40 +47,79 @@ def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> F
     layout = table.layout
     kept = [] if wishes.text is None else list(wishes.text(layout))
     labels = {_label(table, wishes, skipped) for skipped in {0, int(layout.may_have_index)}}
-    as_text = [n for n in labels if n is not None and n not in kept and table.may_be_whole(n)]
-    # As objects, which pandas reads as fast as numbers; as str it takes a fifth more.
-    frame = table.read(dict.fromkeys(kept, str) | dict.fromkeys(as_text, object))
-    categories = {number: frame_cells.by_text(frame[number]) for number in as_text}
-    for number in as_text:
-        frame[number] = table.parsed(categories[number])
+    first = {n: table.first_cells(n) for n in labels if n is not None}
+    as_text = [n for n in first if not any(map(frame_cells.has_fraction, first[n]))]
+    # Numbers, True and False as objects keep their texts; as str pandas reads them more slowly.
+    objects = [n for n in as_text if n not in kept and not frame_cells.hold_text(first[n])]
+    frame = table.read(dict.fromkeys(kept, str) | dict.fromkeys(objects, object), as_text)
+    by_text = {number: _Distinct(table, frame[number], number in kept) for number in as_text}
+    for number, column in frame.items():
+        if number in by_text:
+            found = by_text[number].spread(by_text[number].values)
+        else:
+            found = table.mended(column, number in kept, partial(table.texts_of, number))
+        if found is not column:
+            frame[number] = found
     if frame.iloc[:, -1].isna().any() and not table.has_full_rows(len(frame)):
         table.check_lengths()
-    for number, column in frame.items():
-        if table.has_commas and number not in kept and frame_cells.is_text(column):
-            frame[number] = frame_cells.with_points(column)
-        elif frame_cells.may_lack_digits(column):
-            again = table.texts_of(number)
-            if frame_cells.are_digits(again):
-                frame[number] = again
     skipped = int(layout.may_have_index and frame[0].dtype.kind in "iu")
     notice = INDEX_LEFT_OUT if skipped else None
     label = _label(table, wishes, skipped)
     written = None
-    if label is not None:
-        frame[label] = _with_missing_words(table, label, frame[label], label in kept)
-        if label in as_text:
-            written = frame_cells.as_written(categories[label], frame[label])
+    if label in by_text:
+        distinct = by_text[label]
+        values = _labels(distinct.values, label in kept, distinct.texts_of)
+        frame[label] = distinct.spread(values)
+        texts = frame_cells.as_written(distinct.texts, values)
+        written = None if texts is None else distinct.spread(texts)
+    elif label is not None:
+        frame[label] = _labels(frame[label], label in kept, partial(table.texts_of, label))
     frame = frame.iloc[:, skipped:]
     doubts = table.doubts(frame.drop(columns=kept, errors="ignore")) if wishes.doubts else ()
     frame.columns = list(layout.names[skipped:])
     return Frame(frame, layout.header_lines > 0, notice, written, tuple(doubts))
 
 
-def _with_missing_words(table: _TextTable, number: int, labels: Any, is_kept: bool) -> Any:
-    """Labels where words such as none and NA, which pandas takes for missing values, are text."""
-    labels = labels if is_kept else frame_cells.as_numbers(labels)
+class _Distinct:
+    """A column by the texts that it holds, each once.
+
+    Attributes:
+        texts: a series of them; a gap is NaN.
+        values: what pandas makes of them, mended.
+    """
+
+    def __init__(self, table: _TextTable, column: Any, is_kept: bool) -> None:
+        import pandas as pd
+
+        self._table = table
+        self._codes, texts = pd.factorize(column)
+        gap = [np.nan] if (self._codes < 0).any() else []  # its code, -1, takes the last text
+        self.texts = pd.Series([*texts, *gap], dtype=object)
+        values = self.texts_of() if is_kept else table.parsed(self.texts)
+        self.values = table.mended(values, is_kept, self.texts_of)
+
+    def texts_of(self, **options: Any) -> Any:
+        """The texts as pandas takes them by these options."""
+        return self._table.parsed(self.texts, dtype=str, **options)
+
+    def spread(self, values: Any) -> Any:
+        """A column of the values of the texts."""
+        import pandas as pd
+
+        return pd.Series(values.array.take(self._codes))
+
+
+def _labels(column: Any, is_kept: bool, texts_of: Callable[..., Any]) -> Any:
+    """Labels where words such as none and NA, which pandas takes for missing values, are text.
+
+    Args:
+        column: the labels as pandas takes them.
+        is_kept: whether they are text whatever they look like.
+        texts_of: gives their texts, by options of pandas.
+    """
+    labels = column if is_kept else frame_cells.as_numbers(column)
     if labels.isna().any() and (is_kept or frame_cells.holds_text(labels)):
-        return table.texts_of(number, keep_default_na=False, na_values=[""])
+        return texts_of(**_GAPS_ALONE)
     return labels
 
 
@@ -127,18 +175,27 @@ class _TextTable:
         yield text
         text.detach()
 
-    def read(self, dtypes: dict[int, type]) -> Any:
-        """The table, with what is given of the columns' dtypes."""
+    def read(self, dtypes: dict[int, type], labels: Collection[int]) -> Any:
+        """The table.
+
+        Args:
+            dtypes: what is given of the columns' dtypes.
+            labels: columns in which words such as NA are text.
+        """
         import pandas as pd
 
+        options: dict[str, Any] = {"dtype": dtypes}
+        if labels:
+            missing = {n: [""] if n in labels else _MISSING for n in self._options["names"]}
+            options |= _GAPS_ALONE | {"na_values": missing}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # cells would be lost
             warnings.simplefilter("error", pd.errors.DtypeWarning)
             try:
                 try:
-                    table = self._read(dtype=dtypes)
+                    table = self._read(**options)
                 except pd.errors.DtypeWarning:  # numbers in a part of the rows, text in another
-                    table = self._read(dtype=dtypes, low_memory=False)
+                    table = self._read(**options, low_memory=False)
             except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
                 last = self.check_lengths()
                 if "EOF inside string" in str(error):
@@ -150,11 +207,22 @@ class _TextTable:
             except pd.errors.EmptyDataError:
                 return pd.DataFrame(columns=range(len(self.layout.names)))
         for number in {*table} - {*dtypes}:
-            # Among texts with a number beyond uint64, pandas leaves an empty cell as it is.
-            column = table[number]
-            if frame_cells.is_text(column) and (is_empty := column == "").any():
-                table[number] = column.mask(is_empty)
+            table[number] = _without_empty(table[number])
         return table
+
+    def mended(self, column: Any, is_kept: bool, texts_of: Callable[[], Any]) -> Any:
+        """A column with numbers whose commas or digits pandas does not take.
+
+        Args:
+            column: as pandas takes it.
+            is_kept: whether it is text whatever it looks like.
+            texts_of: gives its texts.
+        """
+        if self.has_commas and not is_kept and frame_cells.is_text(column):
+            return frame_cells.with_points(column)
+        if frame_cells.may_lack_digits(column) and frame_cells.are_digits(texts := texts_of()):
+            return texts
+        return column
 
     def texts_of(self, number: int, **options: Any) -> Any:
         """A column again, as text."""
@@ -167,34 +235,31 @@ class _TextTable:
             self._source.seek(0)
         return pd.read_csv(self._source, **self._options, **options)
 
-    def parsed(self, column: Any) -> Any:
-        """What pandas makes of a column whose texts are its categories."""
+    def parsed(self, texts: Any, **options: Any) -> Any:
+        """What pandas makes of these texts, those of a column."""
         import pandas as pd
 
-        lines = '"\n"'.join(
-            text.replace('"', '""') for text in column.cat.categories.to_numpy(object)
-        )
+        lines = '"\n"'.join(text.replace('"', '""') for text in texts.fillna(""))
         values = pd.read_csv(
             io.StringIO(f'"{lines}"'),
             header=None,
             skip_blank_lines=False,
             low_memory=False,
             **self._numbers,
+            **options,
         )[0]
-        return values.reindex(column.cat.codes).set_axis(column.index)  # NaN for the code -1
+        return _without_empty(values)
 
-    def may_be_whole(self, number: int) -> bool:
-        """Whether a column's first rows leave open that it holds whole numbers or truths alone."""
+    def first_cells(self, number: int) -> set[str]:
+        """The cells in a column's first rows; none where one of a row has a great length."""
         before = self.layout.records_before + (self.layout.header_lines > 0)
         reader = csv.reader(self._lines, delimiter=self.layout.delimiter, skipinitialspace=True)
         try:
             rows = list(islice(reader, before, None))
-        except csv.Error:  # a cell of great length
-            return True
+        except csv.Error:
+            return set()
         cells = {row[number] for row in rows if number < len(row)}
-        if self.has_commas:
-            cells = {cell.replace(",", ".") for cell in cells}
-        return all(map(frame_cells.may_be_whole, cells))
+        return {cell.replace(",", ".") for cell in cells} if self.has_commas else cells
 
     def has_full_rows(self, rows: int) -> bool:
         """Whether the file has delimiters enough for all cells of its rows.
@@ -255,3 +320,10 @@ class _TextTable:
             rows = (r for r in reader if reader.line_num > header and r not in ([], [""]))
             next(islice(rows, row, None), None)
             return reader.line_num
+
+
+def _without_empty(column: Any) -> Any:
+    """A column without empty texts, which pandas leaves beside a number beyond uint64."""
+    if frame_cells.is_text(column) and (is_empty := column == "").any():
+        return column.mask(is_empty)
+    return column
