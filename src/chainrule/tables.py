@@ -8,7 +8,7 @@ narwhals, which understands all of these libraries, is imported where such a tab
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -99,7 +99,8 @@ def as_series(data: Any, name: str) -> Any:
 def names_of(x: Any) -> Names | None:
     """The names of the columns of a table, or of each of several inputs; None if there are none.
 
-    Names are text: a frame whose columns are numbered has none.
+    Names are text: labels of other types, as tuples, are written as text. A frame whose columns are
+    numbered has none.
     """
     if isinstance(x, dict):
         by_key = {key: _names_of_frame(item) for key, item in x.items()}
@@ -281,18 +282,28 @@ def _values(column: Any, name: str, place: str) -> NDArray[Any]:
 
 
 def _names_of_frame(data: Any) -> tuple[str, ...] | None:
-    if not _is_frame(data):
+    return names_of_labels(_columns_of(data)) if _is_frame(data) else None
+
+
+def names_of_labels(labels: Sequence[Any]) -> tuple[str, ...] | None:
+    """The labels of columns as text; None where all are whole numbers, or there are none.
+
+    >>> names_of_labels([("a", 1), "b"]), names_of_labels([0, 1])
+    (("('a', 1)", 'b'), None)
+    """
+    if all(isinstance(label, (int, np.integer)) for label in labels):
         return None
-    labels = _columns_of(data)
-    return tuple(labels) if labels and all(isinstance(label, str) for label in labels) else None
+    return tuple(map(str, labels))
 
 
 def _frame_in_order(data: Any, names: Any, name: str) -> Any:
     """A frame with its columns in the order of `names`; what has no names as it is."""
     mine = _names_of_frame(data)
-    if names is None or mine is None or mine == names:
+    if names is None or mine is None:
         return data
     check_distinct(mine, name)
+    if mine == names:
+        return data
     missing = [column for column in names if column not in mine]
     others = [column for column in mine if column not in names]
     if missing or others:
@@ -305,4 +316,5 @@ def _frame_in_order(data: Any, names: Any, name: str) -> Any:
         )
     import narwhals.stable.v2 as nw
 
-    return nw.to_native(_through_narwhals(data, name).select(*names))
+    places = {label: place for place, label in enumerate(mine)}
+    return nw.to_native(_through_narwhals(data, name)[:, [places[label] for label in names]])

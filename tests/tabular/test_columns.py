@@ -7,6 +7,7 @@ import io
 import json
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -372,10 +373,51 @@ def test_numbered_columns_are_found_by_their_numbers():
         np.testing.assert_array_equal(columns.transform(table)["numbers"], expected)
     with pytest.raises(ValueError, match="lacks 'x2'"):
         columns.transform(numbered[[1, 0]])
-    mixed = numbered.set_axis([0, "b", 1], axis=1)
-    np.testing.assert_array_equal(Columns.fit(mixed).transform(named)["numbers"], expected)
     # Against names, numbers stand for places.
     np.testing.assert_array_equal(Columns.fit(named).transform(numbered)["numbers"], expected)
+
+
+def test_a_dict_with_numbers_for_keys_is_as_a_frame():
+    values = {0: [1.0, 2.0, 4.0], 1: [7.0, 8.0, 6.0]}
+    turned = pd.DataFrame(values)[[1, 0]]
+    assert Columns.fit(values) == Columns.fit(pd.DataFrame(values))
+    assert Columns.fit(values, drop=[0]) == Columns.fit(values, drop=["x0"])
+    for columns in (Columns.fit(values), Columns.fit(turned[[0, 1]])):
+        for table in (turned, {1: values[1], 0: values[0]}):
+            found = columns.transform(table)["numbers"]
+            np.testing.assert_array_equal(found, np.transpose([values[0], values[1]]))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [0, "b", 1],
+        [("a", 1), ("a", 2), ("b", 1)],
+        [0.5, 1.5, 2.5],
+        [*pd.period_range("2026-01", periods=3, freq="M")],
+    ],
+    ids=["mixed", "tuples", "floats", "periods"],
+)
+def test_labels_that_are_no_text_are_names(labels):
+    frame = pd.DataFrame([[1.0, 7.0, 1.0], [2.0, 8.0, 2.0], [4.0, 6.0, 9.0]])
+    frame.columns = labels
+    values = dict(zip(labels, frame.to_numpy().T, strict=True))
+    fitted = Columns.fit(frame)
+    assert Columns.fit(values) == fitted and fitted.names == tuple(map(str, labels))
+    turned = frame.iloc[:, [2, 0, 1]]
+    more = pd.concat([pd.Series([3, 4, 5], name="more"), turned], axis=1)
+    for columns in (fitted, Columns.from_dict(json.loads(json.dumps(fitted.to_dict())))):
+        for table in (turned, more, {label: values[label] for label in reversed(labels)}):
+            found = columns.transform(table)["numbers"]
+            np.testing.assert_array_equal(found, frame.to_numpy())
+        np.testing.assert_array_equal(columns.transform(frame.to_numpy())["numbers"], frame)
+        assert columns.unknown(more) == ("more",)
+        with pytest.raises(ValueError, match=f"x lacks .*{re.escape(str(labels[0]))}"):
+            columns.transform(frame[labels[1:]])
+    asked = Columns.fit(frame, drop=[labels[0]], categorical=[str(labels[2])])
+    assert list(kinds(asked).values()) == ["unused", "number", "category"]
+    with pytest.raises(ValueError, match="x has two columns named '1'"):
+        Columns.fit(pd.DataFrame([[1, 2]], columns=[1, "1"]))
 
 
 @pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame, dict])

@@ -208,6 +208,25 @@ def test_data_without_names():
     np.testing.assert_array_equal(trainer.predict(of_pandas(other_order())), right)
 
 
+@pytest.mark.parametrize("labels", [[0, "b", 1], [("a", 1), ("a", 2), ("b", 1)]])
+def test_labels_that_are_no_text_are_names(labels, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(ARRAY)
+    frame.columns = labels
+    trainer = trainer_of()
+    fit(trainer, frame)
+    right = trainer.predict(ARRAY)
+    turned = frame.iloc[:, [2, 0, 1]]
+    np.testing.assert_array_equal(trainer.predict(turned), right)
+    trainer.save(tmp_path / "model")
+    read = cr.Evaluator(cr.load(tmp_path / "model", trainer_of().model), nn.MSELoss())
+    np.testing.assert_array_equal(read.predict(turned), right)
+    with pytest.raises(ValueError, match="x lacks .* and has 'other'"):
+        trainer.predict(frame.set_axis([*labels[:2], "other"], axis=1))
+    with pytest.raises(ValueError, match="x has two columns named '1'"):
+        fit(trainer_of(), pandas.DataFrame(ARRAY, columns=[0, 1, "1"]))
+
+
 def test_targets_and_weights(frame):
     table = frame({"y": Y[:, 0], "w": np.linspace(0, 1, 60)})
     weights = table.column("w") if hasattr(table, "column") else table["w"]

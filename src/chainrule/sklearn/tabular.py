@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -191,10 +191,10 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         self,
         preset: str = "default",
         *,
-        categorical: Sequence[str | int] = (),
-        numeric: Sequence[str | int] = (),
-        dates: Sequence[str | int] = (),
-        drop: Sequence[str | int] = (),
+        categorical: Sequence[Hashable] = (),
+        numeric: Sequence[Hashable] = (),
+        dates: Sequence[Hashable] = (),
+        drop: Sequence[Hashable] = (),
         class_weight: ClassWeight = None,
         validation_fraction: float = 0.2,
         epochs: int | None = None,
@@ -332,10 +332,10 @@ class TabularRegressor(RegressorMixin, _Tabular):
         self,
         preset: str = "default",
         *,
-        categorical: Sequence[str | int] = (),
-        numeric: Sequence[str | int] = (),
-        dates: Sequence[str | int] = (),
-        drop: Sequence[str | int] = (),
+        categorical: Sequence[Hashable] = (),
+        numeric: Sequence[Hashable] = (),
+        dates: Sequence[Hashable] = (),
+        drop: Sequence[Hashable] = (),
         loss: str = "squared_error",
         quantiles: Sequence[float] = (0.05, 0.5, 0.95),
         validation_fraction: float = 0.2,

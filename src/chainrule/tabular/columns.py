@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -126,10 +126,10 @@ class Columns:
         cls,
         table: Any,
         *,
-        numeric: Collection[str | int] = (),
-        categorical: Collection[str | int] = (),
-        dates: Collection[str | int] = (),
-        drop: Collection[str | int] = (),
+        numeric: Collection[Hashable] = (),
+        categorical: Collection[Hashable] = (),
+        dates: Collection[Hashable] = (),
+        drop: Collection[Hashable] = (),
         embed: bool = True,
         rows: NDArray[np.int64] | None = None,
     ) -> Columns:
@@ -140,7 +140,8 @@ class Columns:
                 (rows, columns) of numbers or objects.
             numeric, categorical, dates: names of columns that are of this kind, whatever they look
                 like; of a table without names, or with numbers for names, 0 or "x0", 1 or "x1" and
-                so on. Of an array -1 is the last one.
+                so on. Of an array -1 is the last one. Labels that are neither text nor numbers, as
+                the tuples of several levels, are names by their text.
             drop: names of columns that are not to be used.
             embed: whether a category of more than eight values is embedded; else one of up to 128
                 values has a column for each.
@@ -158,8 +159,7 @@ class Columns:
                 f"{found.width})) while a minimum of 1 is required: there is nothing to learn from"
             )
         names = _names(found)
-        numbered = found.names is None or found.numbered
-        asked = decisions.asked(names, numeric, categorical, dates, drop, numbered=numbered)
+        asked = decisions.asked(names, numeric, categorical, dates, drop, labels=found.labels)
         most = MOST_ONE_HOT if embed else MOST_WITHOUT_EMBEDDING
         columns: list[Column] = []
         for number, (name, place) in enumerate(zip(names, _places(found), strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -42,26 +42,28 @@ _DISTINCT = 0.9
 
 def asked(
     names: tuple[str, ...],
-    numeric: Collection[str | int],
-    categorical: Collection[str | int],
-    dates: Collection[str | int],
-    drop: Collection[str | int],
+    numeric: Collection[Hashable],
+    categorical: Collection[Hashable],
+    dates: Collection[Hashable],
+    drop: Collection[Hashable],
     *,
-    numbered: bool,
+    labels: Sequence[Any] | None,
 ) -> dict[str, Asked]:
     """The kinds that the user asks for, by the column's name.
 
     Args:
         names: those of the table.
-        numeric, categorical, dates, drop: the names that the user gives for each kind.
-        numbered: whether the table has numbers for names: 0 is "x0" then.
+        numeric, categorical, dates, drop: the names or labels that the user gives for each kind.
+        labels: the table's own for these names; None of an array, whose columns have numbers, from
+            0 or from -1 at the end.
 
     Raises:
         TypeError: for one name in place of a list of them.
         ValueError: for a name that the table does not have, or that is asked for twice.
     """
     found: dict[str, Asked] = {}
-    kinds: dict[Asked, Collection[str | int]] = {
+    known = _names_by_label(names, labels)
+    kinds: dict[Asked, Collection[Hashable]] = {
         "numeric": numeric, "categorical": categorical, "dates": dates, "drop": drop
     }  # fmt: skip
     for kind, given in kinds.items():
@@ -70,7 +72,8 @@ def asked(
         if not isinstance(given, Iterable):
             raise TypeError(f"{kind} is a list of names, got {given!r:.80}")
         for label in map(_plain, given):
-            name = _name_of(label, names) if numbered else label
+            is_label = isinstance(label, Hashable) and not isinstance(label, (str, bool))
+            name = known.get(label, label) if is_label else label
             if name not in names:
                 raise ValueError(
                     f"{kind}: x has no column {label!r:.80}; it has {', '.join(names)[:400]}"
@@ -86,14 +89,12 @@ def _plain(label: Any) -> Any:
     return label.item() if isinstance(label, np.generic) else label
 
 
-def _name_of(label: str | int, names: tuple[str, ...]) -> str:
-    """The name of a column that is given by its number; negative ones of an array count from the
-    end.
-    """
-    if not isinstance(label, int):
-        return label
-    is_from_end = label < 0 and names == tuple(f"x{number}" for number in range(len(names)))
-    return f"x{label + len(names) if is_from_end else label}"
+def _names_by_label(names: Sequence[str], labels: Sequence[Any] | None) -> dict[Any, str]:
+    """The names of columns by what stands for them; numbers below 0 count from the end."""
+    numbers = range(len(names))
+    if labels is not None and [*labels] != [*numbers]:
+        return dict(zip(labels, names, strict=True))
+    return {number: names[number] for number in (*numbers, *range(-len(names), 0))}
 
 
 def decide(cells: Cells, name: str, kind: Asked | None, most: int = MOST_ONE_HOT) -> Column:

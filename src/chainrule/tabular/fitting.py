@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, get_args
@@ -71,10 +71,10 @@ def fit(
     loss: str = "squared_error",
     quantiles: Sequence[float] = (0.05, 0.5, 0.95),
     columns: Columns | None = None,
-    categorical: Collection[str | int] = (),
-    numeric: Collection[str | int] = (),
-    dates: Collection[str | int] = (),
-    drop: Collection[str | int] = (),
+    categorical: Collection[Hashable] = (),
+    numeric: Collection[Hashable] = (),
+    dates: Collection[Hashable] = (),
+    drop: Collection[Hashable] = (),
     sample_weight: Any = None,
     validation: tuple[Any, ...] | None = None,
     validation_fraction: float = 0.2,
@@ -302,7 +302,7 @@ def _checked_loss(task: TaskName, loss: str, quantiles: Sequence[float]) -> tupl
     return levels
 
 
-def _check_decided(columns: Any, asked: Sequence[Collection[str | int]]) -> None:
+def _check_decided(columns: Any, asked: Sequence[Collection[Hashable]]) -> None:
     """Raise where these are no decisions on columns, or others are asked for beside them."""
     if not isinstance(columns, Columns):
         raise TypeError(

@@ -18,7 +18,7 @@ from chainrule.tables import (
     is_series,
     is_table,
     is_wide,
-    names_of,
+    names_of_labels,
 )
 from chainrule.tabular import cells
 from chainrule.tabular.cells import Cells, Wanted
@@ -35,6 +35,8 @@ class Table(NamedTuple):
             and None decides by the values how to read it.
         numbered: whether the labels of a frame are whole numbers, as pandas gives to an array:
             "x0" is the name of column 0 then.
+        labels: the columns' own labels in a frame or a dict, which may be numbers or tuples; None
+            of an array.
     """
 
     names: tuple[str, ...] | None
@@ -42,6 +44,7 @@ class Table(NamedTuple):
     rows: int
     column: Callable[[int, str, Wanted | None], Cells]
     numbered: bool = False
+    labels: Sequence[Any] | None = None
 
 
 def read(table: Any, name: str = "x") -> Table:
@@ -49,18 +52,18 @@ def read(table: Any, name: str = "x") -> Table:
 
     Raises:
         TypeError: for anything else.
-        ValueError: for two columns of one name, for rows of different lengths, a lazy frame.
+        ValueError: for two columns whose names are the same as text, for rows of different lengths,
+            a lazy frame.
     """
     if is_table(table):
-        names = names_of(table)
         frame = as_frame(table, name)
+        labels = frame.columns
+        names, numbered = _names(labels, name)
         columns = list(frame.iter_columns())
-        numbers = None if isinstance(names, tuple) else _numbered(frame.columns)
         return Table(
-            names if numbers is None else numbers,  # type: ignore[arg-type]
-            len(columns), len(frame),
+            names, len(columns), len(frame),
             lambda number, place, wanted: _of_series(columns[number], place, wanted),
-            numbers is not None,
+            numbered, labels,
         )  # fmt: skip
     if isinstance(table, dict):
         return _of_columns(table, name)
@@ -71,12 +74,15 @@ def read(table: Any, name: str = "x") -> Table:
     )  # fmt: skip
 
 
-def _numbered(labels: Sequence[Any]) -> tuple[str, ...] | None:
-    """The names of columns whose labels are whole numbers, as pandas gives to an array: x0, x1."""
-    numbers = [label for label in labels if isinstance(label, (int, np.integer))]
-    if len({*numbers}) < len(labels):
-        return None
-    return tuple(f"x{number}" for number in numbers)
+def _names(labels: Sequence[Any], name: str) -> tuple[tuple[str, ...], bool]:
+    """The names of columns by their labels, and whether these are whole numbers, as pandas gives to
+    an array: x0, x1.
+    """
+    names = names_of_labels(labels)
+    if names is None:
+        return tuple(f"x{label}" for label in labels), True
+    check_distinct(names, name)
+    return names, False
 
 
 def read_targets(y: Any, wanted: Wanted | None = None) -> tuple[list[Cells], bool]:
@@ -157,8 +163,8 @@ def rows_of(table: Any, rows: slice | NDArray[np.int64]) -> Any:
 
 def _of_columns(table: dict[Any, Any], name: str) -> Table:
     """A dict of columns: arrays, or lists of numbers, text and None, of the same length."""
-    names = tuple(map(str, table))
-    check_distinct(names, name)
+    labels = list(table)
+    names, numbered = _names(labels, name)
     columns = [
         np.array(column, dtype=object) if isinstance(column, (list, tuple)) else unmasked(column)
         for column in table.values()
@@ -174,9 +180,11 @@ def _of_columns(table: dict[Any, Any], name: str) -> Table:
                 f"{name}: the columns of a dict are vectors of the same length; {names[0]!r:.80} "
                 f"has shape {columns[0].shape}, {label!r:.80} has {column.shape}"
             )
+
     return Table(
         names, len(names), len(columns[0]) if columns else 0,
         lambda number, place, wanted: cells.of_array(columns[number], place, wanted),
+        numbered, labels,
     )  # fmt: skip
 
 
