@@ -410,6 +410,16 @@ def test_missing_targets_are_named(estimator, y):
             clone(estimator).fit(rows, **given)
 
 
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor, MLPClassifier, MLPRegressor])
+def test_gaps_of_a_dictionary_of_pyarrow_are_named(kind):
+    """NumPy sees the last value of the dictionary in their places."""
+    pa = pytest.importorskip("pyarrow")
+    values = ["a", None, "b", "b"] if "Classifier" in kind.__name__ else [0.5, None, 1.5, 1.5]
+    y = pa.chunked_array([pa.array(values * 10).dictionary_encode()])
+    with pytest.raises(ValueError, match="y contains NaN: it is missing at row 1"):
+        kind().fit(np.arange(40.0)[:, None], y)
+
+
 @pytest.mark.parametrize("estimator", [TabularRegressor(**SMALL), MLPRegressor(max_iter=1)])
 def test_sparse_targets_are_refused(estimator):
     rows = RNG.normal(size=(40, 2))

@@ -12,7 +12,7 @@ import re
 import numpy as np
 import pytest
 
-from chainrule.tabular import Columns
+from chainrule.tabular import Columns, reading
 from chainrule.tabular.targets import fit_target
 
 pd = pytest.importorskip("pandas")
@@ -20,6 +20,7 @@ pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
 
 ROWS = 40
+ROW = np.arange(ROWS)
 RNG = np.random.default_rng(0)
 
 
@@ -96,6 +97,45 @@ def test_every_column_gets_its_kind_and_says_why():
 )
 def test_the_same_rows_give_the_same_arrays_in_any_form(convert):
     same(COLUMNS.transform(convert(FRAME)), COLUMNS.transform(FRAME))
+
+
+@pytest.mark.parametrize(
+    ("convert", "column"),
+    [
+        (pd.DataFrame, lambda series: series),
+        (pd.DataFrame, lambda series: series.array),
+        (pd.DataFrame, pd.Index),
+        (pl.from_pandas, lambda series: series),
+        (pa.Table.from_pandas, lambda series: series),
+        (lambda f: f.convert_dtypes(dtype_backend="pyarrow"), lambda series: series),
+    ],
+    ids=["pandas", "arrays", "indices", "polars", "pyarrow", "arrow dtypes"],
+)
+def test_a_dict_of_columns_is_as_their_frame(convert, column):
+    """Times keep their zone, categories their type, and gaps stay gaps."""
+    frame = FRAME.assign(size=FRAME["rooms"].astype("category"), one=FRAME["kind"].mask(ROW == 3))
+    frame = convert(frame)
+    table = {name: column(frame[name]) for name in [*KINDS, "size", "one"]}
+    columns = Columns.fit(frame)
+    assert Columns.fit(table) == columns
+    found = columns.transform(frame)
+    same(columns.transform(table), found)
+    part = columns.transform(reading.rows_of(table, slice(2, 9)))
+    same(part, {name: array[2:9] for name, array in found.items()})
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.int64(), pa.float64(), pa.float32()])
+def test_a_gap_of_a_dictionary_of_pyarrow_is_missing(kind):
+    values = ["0.1", "0.5", None, "2.5"] if kind == pa.string() else [1, 0, None, 3]
+    column = pa.chunked_array([pa.array(values, kind).dictionary_encode()])
+    expected = [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
+    if kind != pa.string():
+        expected = [expected[n] for n in (1, 0, 2, 3)]
+    of_arrow = pd.Series(pd.arrays.ArrowExtensionArray(column))
+    for table in (pa.table({"c": column}), {"c": column}, pd.DataFrame({"c": of_arrow})):
+        columns = Columns.fit(table)
+        assert columns.columns[0].has_missing
+        assert columns.transform(table)["numbers"].tolist() == expected
 
 
 def test_arrays_hold_what_the_kinds_say():

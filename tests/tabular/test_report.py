@@ -284,12 +284,18 @@ def test_permutation_importances(price_model):
     assert found == again
 
 
+def dictionary(values, gaps):
+    pa = pytest.importorskip("pyarrow")
+    return pa.chunked_array([pa.array(values, mask=gaps).dictionary_encode()])
+
+
 @pytest.mark.parametrize(
     "hide",
     [
         lambda y: np.where(np.arange(len(y)) == 3, np.nan, y),
         lambda y: np.ma.masked_array(y, np.arange(len(y)) == 3),
         lambda y: pd.Series(y, dtype="Float64").mask(np.arange(len(y)) == 3),
+        lambda y: dictionary(y, np.arange(len(y)) == 3),
     ],
 )
 def test_missing_targets_are_refused(price_model, hide):

@@ -17,7 +17,7 @@ from chainrule.checks import listed
 from chainrule.data.arrays import check_some_weight, checked_weights
 from chainrule.graph.tensor import Array
 from chainrule.tabular.cells import is_missing
-from chainrule.tabular.reading import unmasked
+from chainrule.tabular.reading import is_dictionary, unmasked
 
 Kind = Literal["binary", "multiclass", "multilabel"]
 
@@ -179,7 +179,8 @@ def check_present(y: Any) -> None:
         return
     values = unmasked(y)
     kind = values.dtype.kind
-    if kind not in "OmM" and not isinstance(y, np.ma.MaskedArray):
+    may_hide = isinstance(y, np.ma.MaskedArray) or is_dictionary(y)
+    if kind not in "OmM" and not may_hide:
         return
     rows = values.reshape(len(values), -1) if values.ndim else values[None, None]
     is_time = kind in "mM"

@@ -136,8 +136,8 @@ class Columns:
         """Decide what is done with each column.
 
         Args:
-            table: a frame of pandas, polars or pyarrow, a dict of columns, or an array of shape
-                (rows, columns) of numbers or objects.
+            table: a frame of pandas, polars or pyarrow, a dict of columns, which are arrays, series
+                or lists, or an array of shape (rows, columns) of numbers or objects.
             numeric, categorical, dates: names of columns that are of this kind, whatever they look
                 like; of a table without names, or with numbers for names, 0 or "x0", 1 or "x1" and
                 so on. Of an array -1 is the last one. Labels that are neither text nor numbers, as

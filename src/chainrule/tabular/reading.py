@@ -154,7 +154,7 @@ def rows_in(table: Any) -> int:
 def rows_of(table: Any, rows: slice | NDArray[np.int64]) -> Any:
     """Some rows of a table: a slice of them, or of frames and arrays those of these numbers."""
     if isinstance(table, dict):
-        columns = (c if isinstance(c, (list, tuple)) else unmasked(c) for c in table.values())
+        columns = (c if isinstance(c, (list, tuple)) else _column(c) for c in table.values())
         return {name: column[rows] for name, column in zip(table, columns, strict=True)}
     if is_table(table):
         return as_frame(table, "x")[rows].to_native()
@@ -162,30 +162,41 @@ def rows_of(table: Any, rows: slice | NDArray[np.int64]) -> Any:
 
 
 def _of_columns(table: dict[Any, Any], name: str) -> Table:
-    """A dict of columns: arrays, or lists of numbers, text and None, of the same length."""
+    """A dict of columns: arrays, series, or lists of numbers, text and None, of the same length."""
     labels = list(table)
     names, numbered = _names(labels, name)
-    columns = [
-        np.array(column, dtype=object) if isinstance(column, (list, tuple)) else unmasked(column)
-        for column in table.values()
-    ]
+    columns = [_column(column) for column in table.values()]
     for label, column in zip(names, columns, strict=True):
-        if column.ndim == 0:
+        if not column.shape:
             raise ValueError(
                 f"{name}: the columns of a dict are vectors, and {label!r:.80} is one value. For "
                 "one row give lists of one value each"
             )
-        if column.shape != columns[0].shape or column.ndim != 1:
+        if column.shape != columns[0].shape or len(column.shape) != 1:
             raise ValueError(
                 f"{name}: the columns of a dict are vectors of the same length; {names[0]!r:.80} "
                 f"has shape {columns[0].shape}, {label!r:.80} has {column.shape}"
             )
 
-    return Table(
-        names, len(names), len(columns[0]) if columns else 0,
-        lambda number, place, wanted: cells.of_array(columns[number], place, wanted),
-        numbered, labels,
-    )  # fmt: skip
+    def cells_of(number: int, place: str, wanted: Wanted | None) -> Cells:
+        cells_in = _of_series if is_series(columns[number]) else cells.of_array
+        return cells_in(columns[number], place, wanted)
+
+    rows = len(columns[0]) if columns else 0
+    return Table(names, len(names), rows, cells_of, numbered, labels)
+
+
+def _column(given: Any) -> Any:
+    """A column of a dict as an array, or as a series of narwhals, which keeps its type."""
+    if isinstance(given, (list, tuple)):
+        return np.array(given, dtype=object)
+    if type(given).__module__.partition(".")[0] == "pandas":
+        import pandas as pd
+
+        is_plain = isinstance(given, (pd.Index, pd.api.extensions.ExtensionArray))
+        if is_plain and not isinstance(given, pd.MultiIndex):
+            given = pd.Series(given)
+    return as_series(given, "x") if is_series(given) else unmasked(given)
 
 
 def as_array(table: Any, name: str) -> Any:
@@ -234,8 +245,15 @@ def check_dense(data: Any, name: str) -> None:
         )
 
 
+def is_dictionary(values: Any) -> bool:
+    """Whether values are a dictionary of pyarrow, in whose gaps NumPy sees the last of its values."""
+    return hasattr(getattr(values, "type", None), "index_type")
+
+
 def unmasked(values: Any) -> Any:
-    """Values as an array; what a masked array hides is missing."""
+    """Values as an array; what a masked array hides is missing, and so is a gap of a dictionary."""
+    if is_dictionary(values):
+        values = values.cast(values.type.value_type)
     array = np.asarray(values)
     mask = mask_of(values)
     if mask is None:
@@ -298,7 +316,7 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
         return cells.of_array(np.asarray(series.to_numpy()).astype(bool), place, wanted)
     if dtype not in (nw.Categorical, nw.Enum):
         return cells.of_objects(series.to_list(), place, wanted)
-    array = series.to_numpy()
+    array = unmasked(series.to_native())
     values = list(array) if array.dtype in cells.NARROW else series.to_list()
     if wanted is None:  # numbers are meant as categories
         return cells.of_objects(values, place, "text")._replace(was="categories")
