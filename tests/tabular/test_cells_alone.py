@@ -110,6 +110,29 @@ def test_a_label_alone_is_known():
         numbers.encode([3])
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        np.array,
+        pd.Series,
+        lambda values: pd.Series(values, dtype="Int64"),
+        pl.Series,
+        lambda values: [decimal.Decimal(value) for value in values],
+    ],
+    ids=["numpy", "pandas", "nullable", "polars", "decimals"],
+)
+def test_targets_of_more_than_53_bits(made):
+    """Labels are integers with all digits, numbers the nearest float64."""
+    values = [2**60 + 1, 2**60, 3, 2**60 + 1]
+    target = fit_target("classification", made(values))
+    assert target.labels == (3, 2**60, 2**60 + 1)
+    assert target.decode(target.encode(made(values))).tolist() == values
+    assert target.encode(list(map(str, values))).tolist() == [2, 1, 0, 2]
+    numbers = fit_target("regression", made(values))
+    assert numbers.values(made(values))[:, 0].tolist() == list(map(float, values))
+    assert (numbers.low, numbers.high) == ((3.0,), (2.0**60,))
+
+
 def test_numbers_that_float64_cannot_hold_are_refused_with_their_row():
     columns = column([1.5, 2.5])
     assert arrays(columns, [2**53])[0, 0] == 2**53

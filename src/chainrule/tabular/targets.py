@@ -363,8 +363,6 @@ def _labels(y: Any) -> list[Any]:
                 "booleans. For numbers there is regression"
             )
     whole = {text: int(text) for text in distinct}
-    if max(map(abs, whole.values())) >= cells.EXACT:
-        return list(found.values)
     return [whole[text] for text in found.values]
 
 
@@ -379,6 +377,8 @@ def _finite(found: cells.Cells) -> NDArray[np.float64]:
     _check_present(found)
     if found.meaning == "booleans":
         return np.array([value == "True" for value in found.values], np.float64)
+    if found.was == "large integers":
+        found = cells.to_numbers(found)._replace(was="numbers")
     if found.form != "numbers" or not found.was.endswith("numbers"):
         has_unit = found.form in ("numbers", "dates")
         remedy = ": give numbers of a unit, as hours or days" if has_unit else ""
