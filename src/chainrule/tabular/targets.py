@@ -97,7 +97,8 @@ class Numbers:
     Attributes:
         mean, scale: of each target on the training rows; the scale of a constant one is 1, or what
             float64 rounds of it if that is more.
-        low, high: the range of each target there, within which predictions are clipped.
+        low, high: the range of each target there, within which predictions are clipped; of several
+            members that of all their rows.
         is_vector: whether a target is one number, not a row of them.
         loss: "squared_error", "quantile" or "gaussian".
         quantiles: the levels, rising, where that is "quantile".
@@ -192,6 +193,7 @@ def fit_target(
     task: TaskName,
     y: Any,
     train: NDArray[np.int64] | None = None,
+    seen: NDArray[np.int64] | None = None,
     *,
     loss: str = "squared_error",
     quantiles: Sequence[float] = (),
@@ -202,6 +204,7 @@ def fit_target(
         task: "classification" or "regression".
         y: the targets.
         train: the rows that are trained on; the mean and the scale are theirs.
+        seen: those whose range predictions are clipped to; by default the same.
         loss, quantiles: of a regression; see `Numbers`.
 
     Raises:
@@ -227,8 +230,8 @@ def fit_target(
         )
     if loss != "squared_error" and table.shape[1] > 1:
         raise ValueError(f"loss={loss!r} is for one target, and y has {table.shape[1]} columns")
-    if train is not None:
-        table = table[train]
+    rows = slice(None) if train is None else train
+    within, table = table[rows if seen is None else seen], table[rows]
     if not len(table):
         raise ValueError(f"of {len(values)} rows none is left to train on: give more rows")
     size = powers_of_two(table)
@@ -237,8 +240,8 @@ def fit_target(
     return Numbers(
         _plain((table / size).mean(axis=0) * size),
         _plain(np.where(scale > rounded, scale, np.maximum(rounded, 1.0))),
-        _plain(table.min(axis=0)),
-        _plain(table.max(axis=0)),
+        _plain(within.min(axis=0)),
+        _plain(within.max(axis=0)),
         values.ndim == 1,
         loss,
         tuple(quantiles) if loss == "quantile" else (),
