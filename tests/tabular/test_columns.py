@@ -255,6 +255,11 @@ def test_times_and_durations_are_read_from_text():
     np.testing.assert_allclose(expected[:, 0], np.array(seconds) / 3600, rtol=1e-12)
     np.testing.assert_allclose(expected[:4, 1], np.array(seconds[:4]) / 86_400 - 2, rtol=1e-12)
     assert expected[:, 2].tolist() == [1, 3, -2, 0, 5]
+    of_numpy = times.astype(object)
+    of_numpy["long"] = pd.Series([*times["long"].to_numpy()], dtype=object)
+    assert type(of_numpy["long"][4]) is np.timedelta64
+    np.testing.assert_array_equal(columns.transform(of_numpy)["numbers"], expected)
+    assert Columns.fit(of_numpy).columns[1] == columns.columns[1]
     long = columns.transform(times.astype(object).assign(long="999999999 days"))["numbers"]
     assert (long[:, 1] == 999_999_999).all()  # more microseconds than int64 holds
     hours = times.assign(time=[24 * v for v in [0, 0.5, 0.25, 0.75, 0]])
@@ -271,8 +276,12 @@ def test_times_and_durations_are_read_from_text():
     ):
         with pytest.raises(ValueError, match=f"column '{name}' held {held} in training and now"):
             columns.transform(times.astype(object).assign(**{name: [value] * 5}))
-    with pytest.raises(ValueError, match="held numbers in training and now holds text, as '12:30'"):
-        Columns.fit({"x": [1.5, 2.5]}).transform({"x": ["12:30"]})
+    numbers = Columns.fit({"x": [1.5, 2.5]})  # of which the unit is not known
+    length, time = datetime.timedelta(1), datetime.time(3)
+    for value in ("12:30", length, time, np.timedelta64(1, "D"), pd.Timedelta(length)):
+        for column in ([value], pd.Series([value]), np.array([value])):
+            with pytest.raises(ValueError, match="held numbers in training and now holds"):
+                numbers.transform({"x": column})
 
 
 @pytest.mark.parametrize("odd", ["2:1", "10:60", "13:00 PM", "noon", "1 day, 3", "12:30:61"])
@@ -363,6 +372,7 @@ def test_names_are_matched_and_missing_ones_named():
         (pl.DataFrame({"a": [[1], [2]]}), TypeError, r"column 'a' holds .*list"),
         (pd.DataFrame({"a": [b"x", b"y"]}), TypeError, "of type bytes"),
         (pd.DataFrame({"a": [1j, 2.0]}), TypeError, "complex"),
+        (np.array([["é".encode()], [b"e"]]), TypeError, "column 0 .* bytes that are no ASCII"),
     ],
 )
 def test_bad_tables_are_refused(table, error, said):

@@ -221,7 +221,7 @@ def test_labels_that_are_no_text_are_names(labels, tmp_path):
     trainer.save(tmp_path / "model")
     read = cr.Evaluator(cr.load(tmp_path / "model", trainer_of().model), nn.MSELoss())
     np.testing.assert_array_equal(read.predict(turned), right)
-    with pytest.raises(ValueError, match="x lacks .* and has 'other'"):
+    with pytest.raises(ValueError, match=r"x lacks .* and has 'other'"):
         trainer.predict(frame.set_axis([*labels[:2], "other"], axis=1))
     with pytest.raises(ValueError, match="x has two columns named '1'"):
         fit(trainer_of(), pandas.DataFrame(ARRAY, columns=[0, 1, "1"]))

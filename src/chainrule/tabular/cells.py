@@ -77,7 +77,12 @@ def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> 
     """
     kind = values.dtype.kind
     if kind in "US":
-        return of_objects(values.astype(str).tolist(), place, wanted)
+        try:
+            return of_objects(values.astype(str).tolist(), place, wanted)
+        except UnicodeDecodeError:
+            raise TypeError(
+                f"{place} holds bytes that are no ASCII. Give text: numpy.char.decode(..., 'utf-8')"
+            ) from None
     if kind in "OT":
         return of_objects(values.tolist(), place, wanted)
     if kind not in "biufmM":
@@ -85,7 +90,7 @@ def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> 
     are_numbers = wanted in QUANTITIES
     if are_numbers and kind in "iu":
         return _of_floats(values, place)
-    is_other = kind in "bM" or (kind == "m" and wanted == "times")
+    is_other = kind in "bM" or (kind == "m" and wanted != "durations")
     if (are_numbers and is_other) or (wanted in ORDERS and kind != "M"):
         if kind in "mM":
             values = values.astype(f"{kind}8[us]")  # of which Python has objects
@@ -132,6 +137,9 @@ NARROW = np.float16, np.float32
 
 _DATES = datetime.date, np.datetime64
 _LENGTHS = datetime.timedelta, np.timedelta64
+_TYPED: tuple[tuple[Any, Wanted, str], ...] = (
+    (datetime.time, "times", "hours"), (_LENGTHS, "durations", "days")
+)  # fmt: skip
 
 
 def of_objects(values: list[Any], place: str, wanted: Wanted | None) -> Cells:
@@ -163,10 +171,11 @@ def of_objects(values: list[Any], place: str, wanted: Wanted | None) -> Cells:
         return _as_numbers(values, place)._replace(is_whole=whole)
     if all(issubclass(kind, _DATES) for kind in kinds):
         return _as_dates(values, place)
-    for classes, was in ((datetime.time, "times, in hours"), (_LENGTHS, "durations, in days")):
+    for classes, quantity_of, unit in _TYPED:
         if all(issubclass(kind, classes) for kind in kinds):
-            return _as_numbers(values, place)._replace(was=was)
-    return _of_text(_texts(values, missing), missing)
+            found = _as_numbers(values, place, quantity_of)
+            return found._replace(was=f"{quantity_of}, in {unit}")
+    return of_text(_texts(values, missing), missing)
 
 
 def _as_numbers(values: list[Any], place: str, wanted: Wanted | None = "numbers") -> Cells:
@@ -187,14 +196,17 @@ def _as_dates(values: list[Any], place: str, order: Order = "dates") -> Cells:
     return _of_times(_times(found))
 
 
-_NOT_PLAIN = "Interval", "Period", "Decimal"
+_NOT_PLAIN = "Interval", "Period", "Decimal", "timedelta64"
 
 
 def _plain(value: Any) -> Any:
     """A period of pandas as its first moment, an interval as text, a whole decimal as an integer,
-    which keeps its digits; all else as it is.
+    which keeps its digits, a duration of NumPy, which counts as an integer, as one of Python; all
+    else as it is.
     """
     name = type(value).__name__
+    if name == "timedelta64":
+        return value.astype("timedelta64[us]").item()
     if name == "Period":
         return getattr(value, "start_time", value)
     if isinstance(value, decimal.Decimal) and value.is_finite() and value.adjusted() < 400:
@@ -242,7 +254,7 @@ def _without_told(
     return found, np.array([value is None for value in found], bool)
 
 
-def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
+def of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
     """Text as numbers, times, durations or dates, if each of it is one, else as it is."""
     values, missing = _without_told(values)
     rest = {value for value in values if value is not None}
@@ -284,9 +296,9 @@ def _number(value: Any, place: str, row: int, wanted: Wanted | None) -> float:
             return found
         if texts.is_missing(value):
             return math.nan
-    elif isinstance(value, datetime.time) and wanted != "durations":
+    elif isinstance(value, datetime.time) and wanted == "times":
         return hours_of(value)
-    elif isinstance(value, _LENGTHS) and wanted != "times":
+    elif isinstance(value, _LENGTHS) and wanted == "durations":
         return days_of(value)
     elif isinstance(value, _NUMBERS) and not isinstance(value, _BOOLEANS):
         try:
