@@ -397,6 +397,22 @@ def test_what_is_asked_for():
             Columns.fit(FRAME, **wrong)
 
 
+@pytest.mark.parametrize("library", [pd.DataFrame, pa.table])
+def test_categories_may_be_asked_for_as_what_they_are(library):
+    columns = {"n": [1.5, 3, None, 3], "t": ["2", "5", "7", "2"], "d": ["31/12/2026", None] * 2}
+    columns["when"] = pd.to_datetime(["2026-05-01", "2026-05-02", None, "2026-05-02"])
+    plain = pd.DataFrame(columns)
+    held = plain.astype("category")
+    held = held if library is pd.DataFrame else pa.Table.from_pandas(held)
+    asked = {"numeric": ["n", "t"], "dates": ["d", "when"]}
+    assert kinds(Columns.fit(held)) == dict.fromkeys(plain, "category")
+    found, expected = Columns.fit(held, **asked), Columns.fit(plain, **asked)
+    assert kinds(found) == kinds(expected)
+    same(found.transform(held), expected.transform(plain))
+    with pytest.raises(ValueError, match="'c' holds text, not numbers: 'u' is none"):
+        Columns.fit(pd.DataFrame({"c": pd.Categorical(["u", "1"])}), numeric=["c"])
+
+
 def test_changed_columns_are_named():
     with pytest.raises(ValueError, match=r"'price' held numbers in training.*'cheap' at row 1"):
         COLUMNS.transform(FRAME.assign(price=[1.0, "cheap", *[2.0] * (ROWS - 2)]))

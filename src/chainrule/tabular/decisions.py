@@ -11,7 +11,15 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule.data import cells as texts
-from chainrule.tabular.cells import EXACT, QUANTITIES, Cells, check_exact, to_numbers, to_text
+from chainrule.tabular.cells import (
+    EXACT,
+    QUANTITIES,
+    Cells,
+    check_exact,
+    of_text,
+    to_numbers,
+    to_text,
+)
 from chainrule.tabular.date_texts import ORDERS
 from chainrule.tabular.kinds import (
     CYCLES,
@@ -110,6 +118,8 @@ def decide(cells: Cells, name: str, kind: Asked | None, most: int = MOST_ONE_HOT
         cells = to_text(cells)
         check_exact(cells, name)
         return _category(cells, name, "as asked, ", most)
+    if kind in ("numeric", "dates") and cells.was == "categories":
+        cells = of_text(cells.values, cells.missing)
     if kind == "numeric" and cells.was == "large integers":
         cells = to_numbers(cells)
     if kind == "numeric" and cells.form != "numbers":
