@@ -180,6 +180,9 @@ def test_large_decimals_are_told_apart_as_integers(asked):
     for table in tables:
         assert Columns.fit(table, **asked).columns[0].values == columns.columns[0].values
         np.testing.assert_array_equal(columns.transform(table)["numbers"], expected)
+    whole = {"id": [decimal.Decimal(number) for number in range(30)], "x": [*range(30)]}
+    for kind in (pd.DataFrame, pl.DataFrame, pa.table):
+        assert "an identifier" in Columns.fit(kind(whole)).columns[0].reason
     mixed = [decimal.Decimal("1.50"), decimal.Decimal("2.00"), decimal.Decimal("NaN"), None] * 5
     made = column(mixed, categorical=["c"])
     assert made.columns[0].values == ("1.5", "2") and made.columns[0].has_missing

@@ -246,7 +246,7 @@ def check_dense(data: Any, name: str) -> None:
 
 
 def is_dictionary(values: Any) -> bool:
-    """Whether values are a dictionary of pyarrow, in whose gaps NumPy sees the last of its values."""
+    """Whether values are a dictionary of pyarrow, in whose gaps NumPy may see its last value."""
     return hasattr(getattr(values, "type", None), "index_type")
 
 
@@ -304,8 +304,8 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
         return cells.of_array(_floats(series), place)._replace(is_whole=True)
     if dtype.is_float() or dtype == nw.Decimal:
         values = _floats(series)
-        if dtype == nw.Decimal and _has_large(values):
-            return cells.of_objects(series.to_list(), place, wanted)
+        if dtype == nw.Decimal and (wanted is None or _has_large(values)):
+            return cells.of_objects(series.to_list(), place, wanted)  # whole ones are integers
         return cells.of_array(values, place, wanted)
     if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
         series = series.dt.replace_time_zone(None)  # as the clock shows it
