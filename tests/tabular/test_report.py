@@ -350,6 +350,33 @@ def test_estimators_have_a_method(kind, tmp_path):
     assert rows["trained on"][0].startswith("160 rows")
 
 
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda frame: frame,
+        lambda frame: frame.astype({"dear": "boolean"}),
+        lambda frame: frame.astype({"dear": "category"}),
+        lambda frame: frame.to_numpy(object),
+        lambda frame: frame[["dear"]].to_numpy(),
+    ],
+    ids=["bool", "boolean", "category", "objects", "array"],
+)
+def test_a_report_takes_booleans_as_the_estimator_does(convert, tmp_path):
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    y = FRAME["noise"] + 2.0 * (PRICE > 320)
+    given = convert(pd.DataFrame({"noise": FRAME["noise"], "dear": PRICE > 320}))
+    plain = pd.DataFrame(given).astype(float)
+    plain = plain if isinstance(given, pd.DataFrame) else plain.to_numpy()
+    shown = []
+    for x in (plain, given):
+        model = sklearn.MLPRegressor(solver="lbfgs", random_state=0).fit(x[TRAIN], y[TRAIN])
+        model.report(tmp_path / "r.html", x[TEST], y[TEST], train=(x[TRAIN], y[TRAIN]))
+        rows = {row[0]: row[1:] for row in read((tmp_path / "r.html").read_text("utf-8"))}
+        importances = {name: rows[name][0] for name in {"noise", "dear", "x0", "x1"} & rows.keys()}
+        shown.append([rows["the model"], rows["a linear model"], importances])
+    assert shown[0] == shown[1]
+
+
 def test_an_estimators_columns_may_be_in_any_order(tmp_path):
     sklearn = pytest.importorskip("chainrule.sklearn")
     x = FRAME[["size <m2>", "noise"]]

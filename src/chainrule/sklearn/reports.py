@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from chainrule.sklearn.predictions import names_of_columns
 from chainrule.tables import in_order
 from chainrule.tabular import Columns, write_report
-from chainrule.tabular.kinds import Number
-from chainrule.tabular.reading import read
+from chainrule.tabular.kinds import Category, Column, Number
+from chainrule.tabular.reading import Table, read
 from chainrule.tabular.targets import Classes, Target, classes_of, fit_target
 
 
@@ -89,16 +89,8 @@ class Reported:
         )  # fmt: skip
         table = read(in_order(X, names_of_columns(estimator), "X"), "X")
         self._names = table.names or tuple(f"x{number}" for number in range(table.width))
-        cells = [table.column(n, name, "numbers") for n, name in enumerate(self._names)]
-        medians = [np.median(c.values[~c.missing]) if (~c.missing).any() else 0.0 for c in cells]
-        self.columns = Columns(
-            [
-                Number(n, "a number", float(m), False)
-                for n, m in zip(self._names, medians, strict=True)
-            ],
-            table.names is not None,
-            table.numbered,
-        )
+        columns = [_column(table, number, name) for number, name in enumerate(self._names)]
+        self.columns = Columns(columns, table.names is not None, table.numbered)
         self.report = {"members": [_training(estimator)], "by": _described(estimator)}
         if train is not None:
             self.report["rows"] = len(train[1])
@@ -119,7 +111,21 @@ class Reported:
         """A table as the estimator takes it; of a dict the array, in the order of `fit`."""
         if not isinstance(table, dict):
             return table
-        return np.stack([np.array(table[name], np.float64) for name in self._names], axis=1)
+        columns = [[_TRUTHS.get(value, value) for value in table[name]] for name in self._names]
+        return np.array(columns, np.float64).T
+
+
+_TRUTHS: dict[Any, float] = {"False": 0.0, "True": 1.0}
+
+
+def _column(table: Table, number: int, name: str) -> Column:
+    """A column of booleans or numbers."""
+    place = f"column {name!r:.80}"
+    if table.column(number, place, None).meaning == "booleans":
+        return Category(name, "a boolean", tuple(_TRUTHS), False, "booleans")
+    cells = table.column(number, place, "numbers")
+    present = cells.values[~cells.missing]
+    return Number(name, "a number", float(np.median(present)) if len(present) else 0.0, False)
 
 
 def _training(estimator: Any) -> dict[str, Any]:
