@@ -455,6 +455,16 @@ def test_large_figures_are_written_in_full():
     assert "e+0" not in page
 
 
+def test_errors_that_are_equal_but_for_rounding():
+    """Of one row, or of targets far from the predictions; small ones are shown as before."""
+    x = RNG.normal(size=(40, 2))
+    for size in (1.0, 1e18, 1e299):
+        model = tabular.fit(x, size * x[:, 0], "regression", preset="fast", epochs=1, hidden=[4])
+        far = 4 * size * (1 + np.finfo(float).eps * (np.arange(5) % 2))
+        for table, y in ((x[:1], size * x[:1, 0]), (x[[0] * 5], far)):
+            assert "errors" in tabular.report_page(model, table, y)
+
+
 @pytest.mark.parametrize("size", [2.0**-1010, 2.0**-665, 2.0**665, 2.0**990])
 def test_targets_of_any_size(size, tmp_path):
     x = np.random.default_rng(0).normal(size=(200, 3))

@@ -279,7 +279,7 @@ def _errors(model: Measured, numbers: Numbers, table: Any, target: Any) -> list[
     names = [""] if y.shape[1] == 1 else names
     charts = []
     for name, actual, found in zip(names[:_MOST_TARGETS], y.T, predicted.T, strict=False):
-        heights, edges = np.histogram(found - actual, bins=30)
+        heights, edges = np.histogram(found - actual, bins=30, range=_range_of(found - actual))
         points = scatter_chart(
             actual[some], found[some], title=f"predictions{name}", x="actual", y="predicted",
             diagonal=True,
@@ -292,6 +292,14 @@ def _errors(model: Measured, numbers: Numbers, table: Any, target: Any) -> list[
         *([_note(more)] if len(names) > _MOST_TARGETS else []),
         _charts(charts),
     ]
+
+
+def _range_of(errors: NDArray[np.float64]) -> tuple[float, float]:
+    """The range of a histogram, wide enough for bins of errors that are equal but for rounding."""
+    low, high = float(errors.min()), float(errors.max())
+    size = max(-low, high)
+    room = max(1e-6 * size, 0.5) if high - low <= 1e-9 * size else 0.0
+    return low - room, high + room
 
 
 def _columns(model: Measured, table: Any, target: Any) -> str:
