@@ -76,7 +76,10 @@ def as_frame(data: Any, name: str) -> Any:
         ValueError: for a name that two columns have, or a lazy frame.
     """
     if is_series(data):
-        raise TypeError(f"{name} is a single column: give a frame that has it, e.g. .to_frame().")
+        raise TypeError(
+            f"{name} is a single column, or a row: give a frame that has it, as .to_frame() of a "
+            "column, and of a row frame.iloc[[0]] in place of frame.iloc[0]."
+        )
     return _through_narwhals(data, name)
 
 

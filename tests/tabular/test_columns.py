@@ -369,6 +369,7 @@ def test_names_are_matched_and_missing_ones_named():
         ([1e17, 2.0], ValueError, r"shape \(2,\)"),
         (pl.LazyFrame({"a": [1]}), ValueError, "collect"),
         (pl.Series([1]), TypeError, "single column"),
+        (pd.DataFrame({"a": [1]}).iloc[0], TypeError, r"or a row: .* frame.iloc\[\[0\]\]"),
         (pl.DataFrame({"a": [[1], [2]]}), TypeError, r"column 'a' holds .*list"),
         (pd.DataFrame({"a": [b"x", b"y"]}), TypeError, "of type bytes"),
         (pd.DataFrame({"a": [1j, 2.0]}), TypeError, "complex"),
