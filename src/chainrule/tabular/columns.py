@@ -57,7 +57,9 @@ class Columns:
     - *categories* (text, booleans, pandas' categories, whole numbers of more than 53 bits): two
       values are one column, -1 and 1; up to eight a column each, of 0 and 1; more a number, for an
       embedding. A value that is missing, or that was not seen, is 0 throughout; in an embedding
-      a missing one has a vector of its own, and values seen once share that of unknown ones.
+      a missing one has a vector of its own, and values seen once share that of unknown ones. Whole
+      numbers by such a name as "user_id" are categories, too, where more than eight values come
+      back, each twice or more in the mean.
     - *dates* become the days since the first one, and the sine and cosine of the time of the
       year, month, week and day, as far as these vary.
     - *unused* columns are those without any values, constant ones, text that differs in nearly
@@ -145,7 +147,8 @@ class Columns:
             drop: names of columns that are not to be used.
             embed: whether a category of more than eight values is embedded; else one of up to 128
                 values has a column for each.
-            rows: the numbers of the rows that decide, int64; by default all.
+            rows: the numbers of the rows that decide, int64; by default all. Whether text is
+                numbers, times or dates all rows tell.
 
         Raises:
             TypeError: for a column of lists, bytes or anything else but numbers, text and dates.

@@ -101,11 +101,12 @@ def fit(
             booleans are classes; of a regression numbers, or booleans for 0 and 1, also in several
             columns.
         task: "classification" or "regression".
-        preset: "default": RealMLP-TD. "fast": RealMLP-TD-S, a simpler network without embeddings
-            and dropout. "ensemble": RealMLP-TD five times, each with another fifth of the rows held
-            out, trained side by side; the predictions are averaged, those of means with weights of
-            1 / error^2, by the mean squared error on the rows held out. "best": ten such networks,
-            by two divisions of the rows.
+        preset: "default": RealMLP-TD. "fast": RealMLP-TD-S, a simpler network without dropout, and
+            without embeddings but for categories of more than 128 values. "ensemble": RealMLP-TD
+            five times, each with another fifth of the rows held out, trained side by side; the
+            predictions are averaged, those of means with weights of 1 / error^2, by the mean
+            squared error on the rows held out. "best": ten such networks, by two divisions of the
+            rows.
         loss: of a regression: "squared_error"; "gaussian", which predicts a standard deviation,
             too; or "quantile".
         quantiles: the levels that loss="quantile" predicts, between 0 and 1, rising. `predict` is
@@ -118,7 +119,8 @@ def fit(
             other. A row of weight 0 is left out; the scales of columns and targets and the starting
             values count the others the same.
         validation: (table, target) or (table, target, sample_weight): rows to hold out instead.
-        validation_fraction: the share of rows to hold out. With 0 the last epoch counts.
+        validation_fraction: the share of rows to hold out; of an ensemble the nearest of 1/2, 1/3,
+            1/4 and so on. With 0 the last epoch counts.
         epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see `Recipe`.
         members: the number of networks of an ensemble.
         time_budget: seconds that the training may take: the schedule is shortened to fit, to one
