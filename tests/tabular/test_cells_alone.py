@@ -183,6 +183,12 @@ def test_large_decimals_are_told_apart_as_integers(asked):
     whole = {"id": [decimal.Decimal(number) for number in range(30)], "x": [*range(30)]}
     for kind in (pd.DataFrame, pl.DataFrame, pa.table):
         assert "an identifier" in Columns.fit(kind(whole)).columns[0].reason
+    prices = [decimal.Decimal(price) / 100 for price in range(100, 200)]
+    made = [
+        Columns.fit(kind({"c": prices}), categorical=["c"]).columns[0].values
+        for kind in (pd.DataFrame, pl.DataFrame, pa.table)
+    ]
+    assert made == [tuple(sorted(str(float(price)).removesuffix(".0") for price in prices))] * 3
     mixed = [decimal.Decimal("1.50"), decimal.Decimal("2.00"), decimal.Decimal("NaN"), None] * 5
     made = column(mixed, categorical=["c"])
     assert made.columns[0].values == ("1.5", "2") and made.columns[0].has_missing

@@ -304,8 +304,9 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
         return cells.of_array(_floats(series), place)._replace(is_whole=True)
     if dtype.is_float() or dtype == nw.Decimal:
         values = _floats(series)
-        if dtype == nw.Decimal and (wanted is None or _has_large(values)):
-            return cells.of_objects(series.to_list(), place, wanted)  # whole ones are integers
+        if dtype == nw.Decimal and (wanted not in cells.QUANTITIES or _has_large(values)):
+            # Whole ones are integers, and pyarrow rounds others: 1.38 becomes 1.3800000000000001.
+            return cells.of_objects(series.to_list(), place, wanted)
         return cells.of_array(values, place, wanted)
     if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
         series = series.dt.replace_time_zone(None)  # as the clock shows it
