@@ -260,6 +260,9 @@ def test_times_and_durations_are_read_from_text():
     assert type(of_numpy["long"][4]) is np.timedelta64
     np.testing.assert_array_equal(columns.transform(of_numpy)["numbers"], expected)
     assert Columns.fit(of_numpy).columns[1] == columns.columns[1]
+    rows = [[length, number] for number, length in enumerate(of_numpy["long"])]
+    assert kinds(Columns.fit(rows)) == {"x0": "number", "x1": "number"}
+    np.testing.assert_array_equal(Columns.fit(rows).transform(rows)["numbers"][:, 1], range(5))
     long = columns.transform(times.astype(object).assign(long="999999999 days"))["numbers"]
     assert (long[:, 1] == 999_999_999).all()  # more microseconds than int64 holds
     hours = times.assign(time=[24 * v for v in [0, 0.5, 0.25, 0.75, 0]])

@@ -224,7 +224,7 @@ def as_array(table: Any, name: str) -> Any:
     if (
         isinstance(table, Sequence)
         and array.ndim == 2
-        and (array.dtype.kind in "USO" or (array.dtype.kind == "f" and _has_large(array)))
+        and (array.dtype.kind in "USOm" or (array.dtype.kind == "f" and _has_large(array)))
     ):
         array = np.array([list(row) for row in table], dtype=object)  # numbers stay numbers
     if array.dtype.kind == "c":
