@@ -416,6 +416,19 @@ def test_classes_are_labels_that_json_has():
             serve.ServedArray(predictor, (2,), classes=classes)
 
 
+def test_large_integers_as_classes_are_text_which_browsers_do_not_round():
+    x = np.linspace(-1, 1, 60).reshape(-1, 1)
+    labels = [3, 2**60 + 1]
+    given = {"preset": "fast", "hidden": [4], "epochs": 2}
+    model = tabular.fit(x, np.repeat(labels, 30), "classification", **given)
+    network = cr.Predictor(nn.Linear(1, 2))
+    for served in serve.ServedTable(model), serve.ServedArray(network, (1,), classes=labels):
+        answer = served.answer(np.array([[0.25, 0.75]]))
+        assert answer["classes"] == ["3", str(2**60 + 1)]
+        assert answer["predictions"] == [str(2**60 + 1)]
+    assert set(model.predict(x).tolist()) <= set(labels)
+
+
 @pytest.mark.parametrize("kind", ["foreign", "missing", "plain", "words", "wide", "huge"])
 def test_files_that_are_not_served(kind, tmp_path, network):
     path = tmp_path / "model.safetensors"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from chainrule.serve.predictor import Predictor
 from chainrule.tabular import Columns, TabularModel
+from chainrule.tabular.cells import EXACT
 from chainrule.train.metrics.outputs import softmax
 
 Rows: TypeAlias = dict[str, NDArray[Any]]
@@ -92,7 +93,7 @@ class ServedTable(Served):
         columns = model.columns
         self.fields = tuple(_fields(columns))
         self.shape = (len(columns.columns),)
-        self.classes = model.classes
+        self.classes = None if model.classes is None else _labels(model.classes)
         self._used = [field.name for field in self.fields]
 
     def rows(self, given: Sequence[Any]) -> Rows:
@@ -206,8 +207,12 @@ class ServedArray(Served):
 
 
 def _labels(classes: Sequence[Any]) -> tuple[Any, ...]:
-    """The labels of classes as JSON has them: NumPy's as those of Python."""
+    """The labels of classes as JSON has them: NumPy's as those of Python, and integers of more than
+    53 bits, which browsers round, as text.
+    """
     labels = tuple(c.item() if isinstance(c, np.generic) else c for c in classes)
+    if any(isinstance(label, int) and abs(label) >= EXACT for label in labels):
+        labels = tuple(map(str, labels))
     try:
         json.dumps(labels, allow_nan=False)
     except (TypeError, ValueError) as error:
