@@ -36,25 +36,16 @@ from chainrule.sklearn.training import (
     StoppingRule,
     Validation,
     as_it_is,
+    complete_epochs,
+    forget_epochs,
     has_failed,
     note_divergence,
     restore,
-    state_of,
     whole_network,
 )
 from chainrule.train import Trainer
 
 _ONE_PER_LAYER = [list, tuple]
-_OF_EPOCHS: dict[str, Any] = {
-    "best_loss_": None,
-    "best_validation_score_": None,
-    "validation_scores_": None,
-    "validation_loss_curve_": None,
-    "_no_improvement_count": 0,
-    "_best": None,
-    "_best_epoch": 0,
-}
-"""The attributes that a training by epochs goes on from, besides `loss_curve_`, as they begin."""
 
 
 class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
@@ -263,27 +254,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         self.t_ = 0
         self.n_layers_ = layers
         self.out_activation_ = self._out_activation()
-        for name in ("loss_curve_", *_OF_EPOCHS):
-            if hasattr(self, name):
-                delattr(self, name)
-
-    def _complete(self, validates: bool) -> None:
-        """The attributes of epochs, where there are none yet, or none of the kind that comes."""
-        for name, first in _OF_EPOCHS.items():
-            if not hasattr(self, name):
-                setattr(self, name, first)
-        if not hasattr(self, "loss_curve_"):
-            self.loss_curve_ = []
-        if validates and self.validation_scores_ is None:
-            self.validation_scores_, self.validation_loss_curve_ = [], []
-        if self.early_stopping:
-            if self.best_validation_score_ is None:
-                self.best_validation_score_ = -np.inf
-            if self._best is None:
-                self._best = state_of(self._network.model)
-                self._best_epoch = len(self.loss_curve_)
-        elif self.best_loss_ is None:
-            self.best_loss_ = np.inf
+        forget_epochs(self)
 
     def _note_loss(self) -> None:
         """Keep what predictions need of the loss, as a training by it begins."""
@@ -330,7 +301,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         trainer = self._trainer
         if self.early_stopping and validation is None:
             X, y, weights, validation = self._held_out(X, y, weights)
-        self._complete(validates=validation is not None)
+        complete_epochs(self, validates=validation is not None)
         rows = X.shape[0]
         if self.batch_size != "auto" and self.batch_size > rows:
             warnings.warn(

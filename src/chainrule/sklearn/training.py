@@ -26,6 +26,17 @@ from chainrule.train.versions import Version
 _LEAST_LEARNING_RATE = 1e-6
 """Where learning_rate='adaptive' has divided to this, training ends."""
 
+_OF_EPOCHS: dict[str, Any] = {
+    "best_loss_": None,
+    "best_validation_score_": None,
+    "validation_scores_": None,
+    "validation_loss_curve_": None,
+    "_no_improvement_count": 0,
+    "_best": None,
+    "_best_epoch": 0,
+}
+"""The attributes that a training by epochs goes on from, besides `loss_curve_`, as they begin."""
+
 _FAILED = "failed"
 """The reason for which a Trainer has stopped that is not gone on with."""
 
@@ -44,6 +55,32 @@ class Validation(NamedTuple):
     targets: Array
     weights: Array | None
     score: Callable[[Array, float], float]
+
+
+def forget_epochs(estimator: Any) -> None:
+    """Delete the attributes of epochs, as a training begins anew."""
+    for name in ("loss_curve_", *_OF_EPOCHS):
+        if hasattr(estimator, name):
+            delattr(estimator, name)
+
+
+def complete_epochs(estimator: Any, *, validates: bool) -> None:
+    """The attributes of epochs, where there are none yet, or none of the kind that comes."""
+    for name, first in _OF_EPOCHS.items():
+        if not hasattr(estimator, name):
+            setattr(estimator, name, first)
+    if not hasattr(estimator, "loss_curve_"):
+        estimator.loss_curve_ = []
+    if validates and estimator.validation_scores_ is None:
+        estimator.validation_scores_, estimator.validation_loss_curve_ = [], []
+    if estimator.early_stopping:
+        if estimator.best_validation_score_ is None:
+            estimator.best_validation_score_ = -np.inf
+        if estimator._best is None:
+            estimator._best = state_of(estimator._network.model)
+            estimator._best_epoch = len(estimator.loss_curve_)
+    elif estimator.best_loss_ is None:
+        estimator.best_loss_ = np.inf
 
 
 class StoppingRule(Callback):
