@@ -270,6 +270,13 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
                 f"'y' has {classes}."
             )
+        several = (self._labels.outputs,) if self._labels.kind == "multilabel" else ()
+        if y.shape[1:] != several:
+            had = f"{several[0]} labels" if several else "one label"
+            raise ValueError(
+                f"y has shape {y.shape}, and the network that warm_start and partial_fit go on "
+                f"with gives {had} for each row"
+            )
         return X, y
 
     def _check_held_out(self, y: Array) -> None:

@@ -201,6 +201,25 @@ class Network:
         for layer in self.shortcuts:
             _draw(layer, 6.0, random_state, dtype)
 
+    @property
+    def widths(self) -> list[int]:
+        """The widths of the input, the hidden layers and the output."""
+        return [self.layers[0].in_features, *[layer.out_features for layer in self.layers]]
+
+    def check_widths(self, columns: int, hidden: list[int], outputs: int) -> None:
+        """Raise ValueError where a network of other widths is asked for than this one has."""
+        own = self.widths
+        for said, now, before in (
+            (f"hidden_layer_sizes is {hidden}", hidden, own[1:-1]),
+            (f"X has {columns} columns, with those that allow_nan adds", columns, own[0]),
+            (f"y and the loss ask for {outputs} outputs", outputs, own[-1]),
+        ):
+            if now != before:
+                raise ValueError(
+                    f"{said}, and the network that warm_start and partial_fit go on with has "
+                    f"{before}: begin anew, with another estimator or with warm_start=False"
+                )
+
     def coefs(self) -> list[Array]:
         """Copies of the weights, each of shape (in, out)."""
         return [np.array(layer.weight.numpy().T) for layer in self.layers]

@@ -167,6 +167,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             network.initialize(self._random_state, X.dtype)
             self._begin(len(hidden) + 2)
         else:
+            network.check_widths(X.shape[1], hidden, self.n_outputs_)
             network.assign(self.coefs_, self.intercepts_)
             network = self._as_set_now(network)
             self.out_activation_ = self._out_activation()
@@ -229,11 +230,12 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _as_set_now(self, network: Network) -> Network:
         """A network to go on with, where parameters of its layers were set anew with these."""
-        if made_of(len(network.layers) - 1, **self._parts()) == network.made_of:
-            return network
-        self._best = self.best_validation_score_ = None  # of the network before
-        widths = [network.layers[0].in_features, *[n.out_features for n in network.layers]]
-        return self._new_network(widths, network.layers[0].weight.dtype, network)
+        found, dtype = network, network.layers[0].weight.dtype
+        if made_of(len(network.layers) - 1, **self._parts()) != network.made_of:
+            found = self._new_network(network.widths, dtype, network)
+        if found is not network:
+            self._best = self.best_validation_score_ = None  # of the network before
+        return found
 
     def _new_network(self, widths: list[int], dtype: Any, before: Network | None = None) -> Network:
         return Network(widths, **self._parts(), dtype=dtype, before=before)

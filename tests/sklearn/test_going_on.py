@@ -1,0 +1,64 @@
+"""Going on, by a warm start or partial_fit: what may change between the calls, and what may not."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", "1.7")  # its networks take no weights of rows before
+pytest.importorskip("sklearn.neural_network")
+
+from estimator_cases import NUMBER, SEVERAL, THREE, TWO, X, classifier, regressor  # noqa: E402
+
+from chainrule import nn  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+COLUMNS = X[:, :2]
+
+
+def gone_on(make, call, y, change, y_then, **parameters):
+    """An estimator fitted on y, changed, and fitted again."""
+    estimator = make(warm_start=call == "fit", **parameters)
+    classes = np.unique(y) if y.ndim == 1 else [0, 1, 2]
+    given = {"classes": classes} if call == "partial_fit" and make is classifier else {}
+    getattr(estimator, call)(X, y, **given)
+    before = estimator.predict(X)
+    try:
+        getattr(estimator.set_params(**change), call)(X, y_then)
+    finally:
+        np.testing.assert_array_equal(estimator.predict(X), before)
+    return estimator
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("make", "y", "change", "y_then", "match"),
+    [
+        *(
+            (regressor, NUMBER, {"hidden_layer_sizes": widths}, NUMBER,
+             rf"hidden_layer_sizes is {shown}, and the network .* has \[8, 8\]: begin anew")
+            for widths, shown in ((5, r"\[5\]"), ((5, 8), r"\[5, 8\]"), ((8,) * 3, r"\[8, 8, 8\]"))
+        ),
+        (regressor, NUMBER, {}, COLUMNS, "y and the loss ask for 2 outputs, .* has 1"),
+        (regressor, COLUMNS, {}, NUMBER, "y and the loss ask for 1 outputs, .* has 2"),
+        (regressor, NUMBER, {"loss": nn.PinballLoss([0.1, 0.9])}, NUMBER, "ask for 2 outputs"),
+        (classifier, TWO, {"loss": nn.CrossEntropyLoss()}, TWO, "ask for 2 outputs, .* has 1"),
+        (classifier, THREE, {}, SEVERAL, r"y has shape \(201, 3\), .* one label for each row"),
+        (classifier, TWO, {}, SEVERAL[:, :2], r"y has shape \(201, 2\), .* one label for each row"),
+        (classifier, SEVERAL, {}, THREE, r"y has shape \(201,\), .* 3 labels for each row"),
+    ],
+)  # fmt: skip
+def test_a_network_of_another_shape_is_not_gone_on_with(make, y, change, y_then, match, call):
+    with pytest.raises(ValueError, match=match):
+        gone_on(make, call, y, change, y_then)
+
+
+def test_fewer_columns_of_labels():
+    estimator = classifier().partial_fit(X, SEVERAL, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"y has shape \(201, 2\), .* 3 labels for each row"):
+        estimator.partial_fit(X, SEVERAL[:, :2])
+
+
+def test_columns_that_say_where_numbers_are_missing():
+    holes = np.where(X > 1.5, np.nan, X)
+    with pytest.raises(ValueError, match=r"X has 10 columns, with those that allow_nan adds, .* 5"):
+        regressor(warm_start=True).fit(X, NUMBER).set_params(allow_nan=True).fit(holes, NUMBER)
