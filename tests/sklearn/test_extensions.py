@@ -191,7 +191,9 @@ def test_partial_fit_stops_early():
         ({"y_val": THREE}, "X_val was not provided"),
         ({"sample_weight_val": THREE}, "which are missing"),
         ({"X_val": X, "y_val": THREE + 1}, "labels that y has not"),
-        ({"X_val": X[:, 1:], "y_val": THREE}, "expecting 5 features"),
+        ({"X_val": X[:, 1:], "y_val": THREE}, "^X_val and y_val: .*expecting 5 features"),
+        ({"X_val": np.where(X > 1, np.nan, X), "y_val": THREE}, "^X_val and y_val: Input X .*NaN"),
+        ({"X_val": X, "y_val": SEVERAL}, r"y_val has shape \(201, 3\), and y \(201,\): give"),
         *(
             ({"X_val": X, "y_val": THREE, "sample_weight_val": weights}, f"sample_weight_val{said}")
             for weights, said in (

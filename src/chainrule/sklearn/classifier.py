@@ -279,8 +279,9 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             )
         return X, y
 
-    def _check_held_out(self, y: Array) -> None:
-        unknown = np.setdiff1d(y, self.classes_) if y.ndim == 1 else np.array([])
+    def _check_held_out(self, held: Array, y: Array) -> None:
+        super()._check_held_out(held, y)
+        unknown = np.setdiff1d(held, self.classes_) if y.ndim == 1 else np.array([])
         if unknown.size:
             raise ValueError(f"y_val has labels that y has not: {unknown}")
 

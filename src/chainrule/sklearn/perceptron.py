@@ -155,7 +155,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         given, y = self._validate_input(X, y, incremental, reset=first)
         weights = weights_of_rows(given, y, sample_weight, self._class_weight(), dtype=given.dtype)
         X = self._filled(as_rows(given, keeps_short=not self.residual), reset=first)
-        validation = self._given_validation(*held_out, X.dtype)
+        validation = self._given_validation(*held_out, like=(X, y))
         self._random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._outputs_of(y)
         network = None if first else getattr(self, "_network", None)
@@ -225,8 +225,13 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         """The weight of the rows of each class, or None."""
         return None
 
-    def _check_held_out(self, y: Array) -> None:
-        """Raise ValueError for checked y_val that does not fit y."""
+    def _check_held_out(self, held: Array, y: Array) -> None:
+        """Raise ValueError for checked y_val that does not fit checked y."""
+        if held.shape[1:] != y.shape[1:]:
+            raise ValueError(
+                f"y_val has shape {held.shape}, and y {y.shape}: give the rows to validate on the "
+                "targets that the others have"
+            )
 
     def _as_set_now(self, network: Network) -> Network:
         """A network to go on with, where parameters of its layers were set anew with these."""
@@ -393,12 +398,18 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         """What a random split keeps the shares of."""
         return None
 
-    def _given_validation(self, X: Any, y: Any, weights: Any, dtype: Any) -> Validation | None:
-        """The rows to validate on that a user gives; None if there are none."""
+    def _given_validation(
+        self, X: Any, y: Any, weights: Any, *, like: tuple[Any, Array]
+    ) -> Validation | None:
+        """The rows to validate on that a user gives, like checked X and y; None without any."""
         if not has_held_out(X, y, weights):
             return None
-        X, y = self._checked(X, y, reset=False, dtype=dtype)
-        self._check_held_out(y)
+        try:
+            X, y = self._checked(X, y, reset=False, dtype=like[0].dtype)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"X_val and y_val: {error}") from None
+        self._check_held_out(y, like[1])
         weights = weights_of_rows(X, y, weights, dtype=X.dtype, name="sample_weight_val")
         X = self._filled(as_rows(X, keeps_short=not self.residual), reset=False)
         return self._validation(X, y, weights)
