@@ -325,7 +325,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         return self._labels.decode(expit(output))
 
     def _score_of(self, y: Array, output: Array, weights: Array | None) -> float:
-        right = self._predicted(output) == y
+        right = self._predicted(output) == (self._labels.encode(y) if sparse.issparse(y) else y)
         if right.ndim > 1:
             right = right.all(axis=1)
         if weights is None:
