@@ -304,6 +304,17 @@ def test_sparse_labels(container):
     assert isinstance(mine.fit(X, SEVERAL).predict(X), np.ndarray)
 
 
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize("dtype", [object, "U3", bool, "f4", "i1", "M8[D]"])
+def test_labels_have_the_dtype_of_scikit_learns(dtype, call):
+    y = TWO if dtype in (object, "U3") else (TWO == "yes").astype("i8")
+    theirs, mine = pair("MLPClassifier", y.astype(dtype), calls=[call])
+    assert mine.classes_.dtype == theirs.classes_.dtype
+    found = mine.predict(X)
+    assert found.dtype == theirs.predict(X).dtype
+    np.testing.assert_array_equal(found, theirs.predict(X))
+
+
 @pytest.mark.parametrize("library", ["polars", "pyarrow"])
 def test_frames_of_decimals(library):
     """scikit-learn fits on them, but does not predict for them."""

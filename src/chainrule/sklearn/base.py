@@ -59,6 +59,9 @@ class Labels:
             )
         names = found in ("binary", "multiclass")
         self.classes: Array = np.unique(y) if names else unique_labels(y)
+        if self.classes.dtype.kind == "O":
+            text = self.classes.astype(str)  # which drops zeros at the end
+            self.classes = text if text.tolist() == self.classes.tolist() else self.classes
         self.is_sparse = sparse.issparse(y)
         self.kind: Kind = "multiclass"
         if found.startswith("multilabel"):
