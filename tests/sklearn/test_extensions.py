@@ -414,11 +414,12 @@ def test_draws_for_other_networks_are_left_alone():
     assert nn.Linear(2, 2).weight.tolist() == expected
 
 
-@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i2", "f2", "g", "O"])
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i2", "f2", "g", "O", "u8"])
 @pytest.mark.parametrize("parameters", [{}, {"early_stopping": True}, {"allow_nan": True}])
 def test_numbers_of_any_width_and_byte_order(dtype, parameters):
     rows = np.round(X * 8) / 8  # which all of these hold
     rows = rows.astype(int) if dtype == ">i2" else rows
+    rows = np.where(rows > 0.5, 2.0**63 * (1 + np.abs(rows) / 8), 0) if dtype == "u8" else rows
     own = rows.astype(np.float32 if dtype == ">f4" else np.float64)
     expected = classifier(**parameters).fit(own, TWO).predict_proba(own)
     estimator = classifier(**parameters).fit(rows.astype(dtype), TWO)

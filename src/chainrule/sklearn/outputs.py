@@ -111,10 +111,11 @@ def _outputs_of_few(model: Any, rows: Any) -> Array:
 
 
 def as_native(x: Array) -> Array:
-    """Numbers in the machine's byte order; floats of other widths, and objects, such as decimals of
-    a frame, as float64, as in `fit`.
+    """Numbers in the machine's byte order; floats of other widths, uint64, and objects, such as
+    decimals of a frame, as float64, as in `fit`.
     """
-    if x.dtype.kind == "O" or (x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8)):
+    kind, size = x.dtype.kind, x.dtype.itemsize
+    if kind == "O" or (kind == "f" and size not in (4, 8)) or (kind == "u" and size == 8):
         return x.astype(np.float64)
     return x.astype(x.dtype.newbyteorder("="), copy=False)
 
