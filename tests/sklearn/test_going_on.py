@@ -8,7 +8,7 @@ pytest.importorskip("sklearn.neural_network")
 
 from estimator_cases import NUMBER, SEVERAL, THREE, TWO, X, classifier, regressor  # noqa: E402
 
-from chainrule import nn  # noqa: E402
+from chainrule import nn, optim  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -62,3 +62,28 @@ def test_columns_that_say_where_numbers_are_missing():
     holes = np.where(X > 1.5, np.nan, X)
     with pytest.raises(ValueError, match=r"X has 10 columns, with those that allow_nan adds, .* 5"):
         regressor(warm_start=True).fit(X, NUMBER).set_params(allow_nan=True).fit(holes, NUMBER)
+
+
+def grouped(parameters):
+    """An optimiser whose groups have the parameters in another order than the network."""
+    weights = [p for p in parameters if p.ndim > 1]
+    biases = [p for p in parameters if p.ndim == 1]
+    return optim.AdamW([{"params": weights, "weight_decay": 0.1}, {"params": biases}], lr=0.02)
+
+
+def in_order(parameters):
+    """The same in the order of the network."""
+    groups = [{"params": [p], "weight_decay": 0.1 if p.ndim > 1 else 0.01} for p in parameters]
+    return optim.AdamW(groups, lr=0.02)
+
+
+def test_partial_fit_keeps_an_optimizer_of_groups():
+    found = []
+    for solver in (grouped, in_order):
+        estimator = regressor(
+            solver=solver, learning_rate=lambda o: optim.lr_scheduler.ExponentialLR(o, 0.5)
+        )
+        for _ in range(5):
+            estimator.partial_fit(X, NUMBER)
+        found.append(estimator.predict(X))
+    np.testing.assert_allclose(*found, rtol=1e-9)

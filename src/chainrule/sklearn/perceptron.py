@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
 from chainrule.sklearn.base import check_present, has_held_out, seed_from, weights_of_rows
@@ -99,6 +100,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     _best_epoch: int
     _trainer: Trainer
     _optimizer: Any
+    _optimized: list[Parameter]
+    """The parameters that the optimizer was made for."""
     _objective_of: tuple[Any, ...]
     """What the Trainer's objective and clipping were made of."""
     _known: tuple[Any, Array] | None = None
@@ -292,7 +295,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         self._kept_epoch = self.n_iter_
         self._backend = predicting_backend(network.model, objective)
         if hasattr(self, "_trainer"):
-            del self._trainer, self._optimizer
+            del self._trainer, self._optimizer, self._optimized
 
     def _fit_stochastic(
         self,
@@ -348,13 +351,14 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         parameters = list(model.parameters())
         objective_of = self.alpha, self.loss, self.clip_norm, self.clip_value
         goes_on = goes_on and not has_failed(self._trainer)
-        if goes_on and [*map(id, self._optimizer.params)] == [*map(id, parameters)]:
+        if goes_on and [*map(id, self._optimized)] == [*map(id, parameters)]:
             if self._trainer.model is model and objective_of == self._objective_of:
                 return
             seed, schedule = self._trainer.seed + 1, self._trainer.schedule
         else:
             is_random = any(module.is_stochastic for module in model.modules())
             seed = seed_from(self._random_state) if is_random else 0
+            self._optimized = [*parameters]
             self._optimizer = make_optimizer(self, parameters)
             schedule = self.learning_rate(self._optimizer) if callable(self.learning_rate) else None
         self._note_loss()

@@ -235,7 +235,7 @@ def as_it_is(estimator: Any, X: Any, output: Array) -> Any:
     attributes = {
         name: list(value) if name.endswith("_") and isinstance(value, list) else value
         for name, value in vars(estimator).items()
-        if name not in ("feature_names_in_", "_trainer", "_optimizer")
+        if name not in ("feature_names_in_", "_trainer", "_optimizer", "_optimized")
     }
     vars(found).update(attributes, allow_nan=False, n_features_in_=X.shape[1], _known=(X, output))
     network = estimator._network
