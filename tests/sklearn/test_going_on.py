@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", "1.7")  # its networks take no weights of rows before
-pytest.importorskip("sklearn.neural_network")
+networks = pytest.importorskip("sklearn.neural_network")
 
-from estimator_cases import NUMBER, SEVERAL, THREE, TWO, X, classifier, regressor  # noqa: E402
+from estimator_cases import GIVEN, NUMBER, SEVERAL, THREE, TWO, X, classifier, regressor  # noqa: E402
 
 from chainrule import nn, optim  # noqa: E402
 
@@ -87,3 +87,26 @@ def test_partial_fit_keeps_an_optimizer_of_groups():
             estimator.partial_fit(X, NUMBER)
         found.append(estimator.predict(X))
     np.testing.assert_allclose(*found, rtol=1e-9)
+
+
+def test_lbfgs_goes_on_in_float64():
+    rows, found = X.astype(np.float32), []
+    for room in (networks, None):
+        given = {"hidden_layer_sizes": (8, 8), "warm_start": True, **GIVEN}
+        estimator = regressor(**given) if room is None else room.MLPRegressor(**given)
+        estimator.fit(rows, NUMBER).set_params(solver="lbfgs", max_iter=4).fit(rows, NUMBER)
+        found.append(estimator)
+    theirs, mine = found
+    assert mine.n_iter_ == theirs.n_iter_ == 4
+    np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=1e-4)
+    assert {a.dtype for a in (*mine.coefs_, *mine.intercepts_)} == {np.dtype(np.float64)}
+
+
+def test_lbfgs_goes_on_from_all_numbers_of_float32():
+    rows = X.astype(np.float32)
+    given = {"activation": nn.PReLU, "normalization": "layer", "residual": True, "warm_start": True}
+    estimator = regressor(**given, max_iter=60).fit(rows, NUMBER)
+    before = estimator.predict(rows)
+    estimator.set_params(solver="lbfgs", tol=1e9).fit(rows, NUMBER)  # no step is needed
+    assert estimator.coefs_[0].dtype == np.float64
+    np.testing.assert_allclose(estimator.predict(rows), before, rtol=1e-5, atol=1e-5)

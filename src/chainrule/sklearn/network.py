@@ -176,6 +176,18 @@ class Network:
         self.model = nn.Sequential(*modules, *([] if last is None else [last]))
         self._on_entries = OnEntries()
 
+    def in_dtype(self, dtype: DTypeLike) -> Network:
+        """A network made alike with the same numbers, in another dtype."""
+        activation, normalization, dropout, residual, output = self.made_of
+        found = Network(
+            self.widths, activation=activation, normalization=normalization, dropout=dropout,
+            residual=residual, output=output, dtype=dtype,
+        )  # fmt: skip
+        own = found.model.state_dict()
+        numbers = self.model.state_dict().items()
+        found.model.load_state_dict({name: a.astype(own[name].dtype) for name, a in numbers})
+        return found
+
     def form_for(self, x: Any) -> nn.Module:
         """The model as it is trained on rows: if they are short, by their entries."""
         if not (has_short_rows(x) and begins_linearly(self.model)):

@@ -241,6 +241,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         found, dtype = network, network.layers[0].weight.dtype
         if made_of(len(network.layers) - 1, **self._parts()) != network.made_of:
             found = self._new_network(network.widths, dtype, network)
+        if self.solver == "lbfgs" and dtype != np.float64:
+            found = found.in_dtype(np.float64)
         if found is not network:
             self._best = self.best_validation_score_ = None  # of the network before
         return found
