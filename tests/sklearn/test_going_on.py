@@ -110,3 +110,38 @@ def test_lbfgs_goes_on_from_all_numbers_of_float32():
     estimator.set_params(solver="lbfgs", tol=1e9).fit(rows, NUMBER)  # no step is needed
     assert estimator.coefs_[0].dtype == np.float64
     np.testing.assert_allclose(estimator.predict(rows), before, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("y", "of_class", "lacks"),
+    [
+        (THREE, {0: 1.0, 2: 3.0}, THREE != 2),
+        (np.array(["a", "b", "c"])[THREE], {"c": 3.0}, THREE != 2),
+        (SEVERAL, [{1: 3.0}, {0: 2.0}, {1: 2.0}], (SEVERAL[:, 0] == 0) & (SEVERAL[:, 1] == 1)),
+    ],
+    ids=["numbers", "names", "several"],
+)
+def test_rows_of_partial_fit_may_lack_a_class_that_has_a_weight(y, of_class, lacks):
+    found = []
+    for weighted in (True, False):
+        estimator = classifier(class_weight=of_class if weighted else None, batch_size="auto")
+        for chosen in (np.full(len(y), True), lacks):
+            weights = None
+            if not weighted:
+                columns = y.reshape(len(y), -1)[chosen]
+                every = of_class if isinstance(of_class, list) else [of_class]
+                weights = np.prod(
+                    [[of.get(c, 1.0) for c in column.tolist()]
+                     for of, column in zip(every, columns.T, strict=True)],
+                    axis=0,
+                )  # fmt: skip
+            classes = np.unique(y) if y.ndim == 1 else [0, 1, 2]
+            estimator.partial_fit(X[chosen], y[chosen], weights, classes)
+        found.append(estimator.predict_proba(X))
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_weight_of_a_class_that_is_none():
+    estimator = classifier(class_weight={"no": 2.0, "si": 3.0})
+    with pytest.raises(ValueError, match="not in class_weight"):
+        estimator.partial_fit(X, np.array(["no", "yes"])[TWO], classes=["no", "yes"])

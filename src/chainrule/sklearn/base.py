@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, cast
 import numpy as np
 from numpy.typing import DTypeLike
 from scipy import sparse
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight
 
@@ -129,6 +129,7 @@ def weights_of_rows(
     class_weight: ClassWeight = None,
     dtype: DTypeLike | None = None,
     name: str = "sample_weight",
+    classes: Array | None = None,
 ) -> Array | None:
     """The weight of each row: its own times that of its class; None where all count the same.
 
@@ -138,6 +139,7 @@ def weights_of_rows(
         class_weight: of the classes in y.
         dtype: of the weights.
         name: what the user calls `sample_weight`.
+        classes: those that y may have, where it may lack some of them, sorted.
 
     Raises:
         ValueError: for a number of weights that is not that of the rows, or what is no number; for
@@ -154,7 +156,7 @@ def weights_of_rows(
         weights = checked_weights(weights, len(weights), weights.dtype, name)
         check_some_weight(weights, name)
     if class_weight is not None:
-        of_class = compute_sample_weight(class_weight, y)
+        of_class = _of_classes(class_weight, y, classes)
         of_class = checked_weights(of_class, len(of_class), of_class.dtype, "class_weight")
         check_some_weight(of_class, "class_weight")
         if weights is None:
@@ -171,6 +173,19 @@ def weights_of_rows(
                 "their sum is not finite. Divide them by the largest"
             )
     return weights
+
+
+def _of_classes(class_weight: ClassWeight, y: Any, classes: Array | None) -> Array:
+    """The weight of the class of each row; `classes` as of `weights_of_rows`."""
+    found: Array
+    if classes is not None and isinstance(class_weight, Mapping) and y.ndim == 1:
+        shares = compute_class_weight(class_weight, classes=classes, y=y)
+        found = shares[np.searchsorted(classes, y)]
+        return found
+    if classes is not None and isinstance(class_weight, list) and y.ndim > 1:
+        class_weight = [{0: 1.0, 1: 1.0, **of} for of in class_weight]
+    found = compute_sample_weight(class_weight, y)
+    return found
 
 
 def check_present(y: Any) -> None:

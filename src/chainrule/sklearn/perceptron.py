@@ -156,7 +156,10 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         self._check_parts(incremental, has_held_out=held_out[0] is not None)
         check_present(y)
         given, y = self._validate_input(X, y, incremental, reset=first)
-        weights = weights_of_rows(given, y, sample_weight, self._class_weight(), dtype=given.dtype)
+        weights = weights_of_rows(
+            given, y, sample_weight, self._class_weight(), dtype=given.dtype,
+            classes=getattr(self, "classes_", None) if incremental else None,
+        )  # fmt: skip
         X = self._filled(as_rows(given, keeps_short=not self.residual), reset=first)
         validation = self._given_validation(*held_out, like=(X, y))
         self._random_state = check_random_state(self.random_state)
