@@ -218,6 +218,9 @@ def test_rows_to_validate_on_that_do_not_fit(given, match):
         {"clip_norm": 1.0},
         {"callbacks": [cr.Callback()]},
         {"learning_rate": optim.lr_scheduler.ExponentialLR},
+        {"activation": "rrelu"},
+        {"activation": nn.Sequential(nn.Dropout(0.5), nn.ReLU())},
+        {"activation": nn.Sequential(nn.BatchNorm1d(8), nn.ReLU())},
     ],
     ids=str,
 )

@@ -103,7 +103,8 @@ class FullObjective:
         weights: of the rows, or None.
 
     Raises:
-        ValueError: for targets that the loss does not take.
+        ValueError: for targets that the loss does not take, and for layers that draw random numbers
+            or take statistics of a batch.
     """
 
     def __init__(
@@ -214,7 +215,14 @@ class FullObjective:
             table = backprop(loss, self._parameters)
             return loss, [table[p.node()] for p in self._parameters]
 
-        return capture(compute, *given)
+        graph = capture(compute, *given)
+        if graph.updates:
+            raise ValueError(
+                "a layer of the network draws random numbers, or takes statistics of each batch: "
+                "it needs a solver that trains by minibatches, as 'adam'; solver='lbfgs' minimises "
+                "one function of all rows"
+            )
+        return graph
 
     def vector(self) -> Array:
         """The parameters as they are."""
