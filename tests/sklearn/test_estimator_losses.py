@@ -105,6 +105,40 @@ def test_losses_of_numbers(loss, solver):
     assert estimator.score(X, NUMBER) > 0.4
 
 
+def normalised(output, target, *, sample_weight=None):
+    """The squared error, with a mean of its own over the weights of rows."""
+    losses = ((output - target) ** 2).sum(1)
+    if sample_weight is None:
+        return losses.mean()
+    return (losses * sample_weight).sum() / sample_weight.sum()
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_loss_may_divide_by_the_sum_of_weights(solver):
+    given = {"solver": solver, "alpha": 5.0, "max_iter": 8}
+    weights = rng.uniform(5, 9, len(X))
+    found = [
+        regressor(loss=loss, **given).fit(X, NUMBER, weights) for loss in (normalised, nn.MSELoss())
+    ]
+    np.testing.assert_allclose(found[0].loss_, found[1].loss_, rtol=1e-9)
+    np.testing.assert_allclose(found[0].predict(X), found[1].predict(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_loss_that_takes_no_weights(solver):
+    def unweighted(output, target):
+        return ((output - target) ** 2).mean()
+
+    estimator = regressor(loss=unweighted, solver=solver)
+    with pytest.raises(TypeError, match=r"the loss unweighted can't weight rows: .* sample_weight"):
+        estimator.fit(X, NUMBER, np.ones(len(X)))
+    held = {"X_val": X, "y_val": NUMBER, "sample_weight_val": np.ones(len(X))}
+    if solver == "adam":
+        with pytest.raises(TypeError, match="the loss unweighted can't weight rows"):
+            estimator.fit(X, NUMBER, **held)
+    assert estimator.fit(X, NUMBER).loss_ > 0
+
+
 def test_quantiles():
     estimator = regressor(
         loss=nn.PinballLoss([0.1, 0.5, 0.9]), max_iter=150, early_stopping=True

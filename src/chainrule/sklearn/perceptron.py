@@ -45,6 +45,7 @@ from chainrule.sklearn.training import (
     whole_network,
 )
 from chainrule.train import Trainer
+from chainrule.train.training_step import check_takes_weights
 
 _ONE_PER_LAYER = [list, tuple]
 
@@ -160,6 +161,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             given, y, sample_weight, self._class_weight(), dtype=given.dtype,
             classes=getattr(self, "classes_", None) if incremental else None,
         )  # fmt: skip
+        if weights is not None:
+            check_takes_weights(self._loss())
         X = self._filled(as_rows(given, keeps_short=not self.residual), reset=first)
         validation = self._given_validation(*held_out, like=(X, y))
         self._random_state = check_random_state(self.random_state)
@@ -437,6 +440,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         return {"accept_sparse": ["csr", "csc"], "ensure_all_finite": finite}
 
     def _validation(self, X: Any, y: Array, weights: Array | None = None) -> Validation:
+        if weights is not None:
+            check_takes_weights(self._loss())
         targets = self._targets(y, X.dtype)
         if fault := target_fault(self._loss(), targets):
             raise ValueError(f"validation {fault}")
