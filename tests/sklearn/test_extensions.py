@@ -249,6 +249,17 @@ def test_callbacks_of_chainrule_end_a_training():
     assert estimator.n_iter_ == 3
 
 
+@pytest.mark.parametrize("kind", [cr.EarlyStopping, cr.ReduceLROnPlateau])
+def test_a_callback_looks_for_the_largest_score(kind):
+    callback = kind("validation_score", patience=50)
+    estimator = classifier(callbacks=[callback], max_iter=30)
+    estimator.fit(X, THREE, X_val=X[:60], y_val=THREE[:60])
+    scores = estimator.validation_scores_
+    assert callback.best == max(scores) > scores[0]
+    if kind is cr.EarlyStopping:
+        assert estimator.score(X[:60], THREE[:60]) == max(scores)
+
+
 @pytest.mark.parametrize(
     "parameters", [{}, {"dropout": 0.2, "early_stopping": True, "max_iter": 30}], ids=str
 )

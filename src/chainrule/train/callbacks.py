@@ -86,7 +86,8 @@ class EarlyStopping(Callback):
         patience: epochs without improvement to allow; training stops after one more.
         min_delta: an improvement is better than the best value by more than this.
         mode: ``"min"`` or ``"max"``; by default as the metric's `higher_is_better` says, so "max"
-            for accuracy and r2, and "min" for losses and functions.
+            for accuracy and r2, and "min" for losses and functions; and "max" for the
+            "validation_score" of an estimator.
         restore_best: give the model back the weights (and buffers) of its best epoch at the end;
             an average of the parameters and what the loss learns, too.
 
@@ -297,7 +298,8 @@ def mode_of(callback: EarlyStopping | ReduceLROnPlateau, trainer: Trainer) -> st
     if callback.mode is not None:
         return callback.mode
     name = callback.monitor.removeprefix("validation_")
-    rising = any(m.higher_is_better for m in trainer.metrics if m.name == name)
+    known = [m.higher_is_better for m in trainer.metrics if m.name == name]
+    rising = any(known) or (not known and callback.monitor == "validation_score")
     return "max" if rising else "min"
 
 
