@@ -19,7 +19,7 @@ from chainrule import nn
             ["float32 of shape (4, 1)", " Use target.reshape((4,)).astype('int64')."],
         ),
         (np.zeros(4), cr.DTypeError, ["float64 of shape (4,)", " Use target.astype('int64')."]),
-        (np.zeros(4, bool), cr.DTypeError, ["bool"]),
+        (np.zeros((4, 3), bool), cr.ShapeError, ["argmax(1)"]),
         (np.zeros((4, 1), int), cr.ShapeError, ["(4, 1)", " Use target.reshape((4,))."]),
         (np.zeros((4, 3), int), cr.ShapeError, ["argmax(1)"]),
         (np.zeros(3, int), cr.ShapeError, ["one label for each row", "(4, 3)", "(3,)"]),

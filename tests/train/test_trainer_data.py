@@ -185,6 +185,33 @@ def test_a_mask_beside_other_targets_stays_one(form):
         cr.Trainer(model, by_index, optim.SGD(model.parameters(), lr=0.1)).evaluate(x, targets)
 
 
+@pytest.mark.parametrize("column", [False, True])
+@pytest.mark.parametrize(
+    "of_classes", [nn.CrossEntropyLoss(), nn.NLLLoss(), nn.MultiMarginLoss()], ids=str
+)
+def test_booleans_beside_other_targets_are_labels_of_a_loss_of_classes(of_classes, column):
+    x, y = classification(30)
+
+    class Two(nn.Linear):
+        def forward(self, input):
+            outputs = super().forward(input)
+            return outputs[:, :2], outputs[:, 2:]
+
+    def loss(outputs, targets):
+        labels = targets[0].reshape(-1) if column else targets[0]
+        return of_classes(outputs[0], labels) + nn.functional.mse_loss(outputs[1], targets[1])
+
+    found = []
+    for dtype in (bool, int):
+        cr.manual_seed(0)
+        model = Two(x.shape[1], 3, dtype="float64")
+        trainer = cr.Trainer(model, loss, optim.SGD(model.parameters(), lr=0.1))
+        labels = (y > 0).astype(dtype)
+        targets = labels[:, None] if column else labels, x[:, :1]
+        found.append(trainer.fit(x, targets, epochs=2, progress=False)["loss"])
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("form", [tuple, dict])
 def test_booleans_alone_in_a_tuple_or_a_dict_are_numbers(form):
     x, y = classification(9)

@@ -106,6 +106,8 @@ def _check_class_weight(weight: Tensor | None) -> None:
 
 def _class_labels(scores: Tensor, target: Tensor) -> Tensor:
     """The target as integer labels of shape (rows,); raises where it does not fit the scores."""
+    if target.dtype.kind == "b":  # as a Trainer gives those that stand beside another target
+        target = target.astype("int64")
     if scores.ndim == 0:
         raise ShapeError("the input must have an axis of classes; its shape is ()")
     shape = scores.shape[:1] + scores.shape[2:] if scores.ndim > 1 else ()
@@ -157,7 +159,8 @@ class CrossEntropyLoss(_LikelihoodLoss):
 
     Shapes:
         Input (N, C), (N, C, d1, ...) or (C,): logits, not probabilities. Target: integer labels
-        of the same shape without C, or floating probabilities of the same shape.
+        (or booleans, as 0 and 1) of the same shape without C, or floating probabilities of the
+        same shape.
 
     Raises:
         ShapeError, DTypeError: if the target does not fit.
@@ -240,7 +243,8 @@ class NLLLoss(_LikelihoodLoss):
         reduction: "mean", "sum" or "none".
 
     Shapes:
-        Input (N, C), (N, C, d1, ...) or (C,); target: integer labels of the same shape without C.
+        Input (N, C), (N, C, d1, ...) or (C,); target: integer labels of the same shape without C,
+        or booleans, as 0 and 1.
 
     Raises:
         ShapeError, DTypeError: if the target does not fit.
@@ -295,7 +299,7 @@ class MultiMarginLoss(_ClassLoss):
         reduction: "mean", "sum" or "none".
 
     Shapes:
-        Input (N, C) or (C,); target: integer labels of shape (N,) or ().
+        Input (N, C) or (C,); target: integer labels of shape (N,) or (), or booleans, as 0 and 1.
 
     Raises:
         ShapeError, DTypeError: if the target does not fit.
