@@ -127,3 +127,11 @@ def test_weights_below_0(make, solver):
 def test_class_weights_that_do_not_fit(of_class, weights, match):
     with pytest.raises(ValueError, match=match):
         classifier(class_weight=of_class).fit(X, TWO, weights)
+
+
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_rows_held_out_whose_weights_are_all_0(make):
+    for solver in ("adam", "sgd"):
+        estimator = make(early_stopping=True, solver=solver)
+        with pytest.raises(ValueError, match="the weight of the rows held out is 0 in all 21 rows"):
+            estimator.fit(X, TWO, np.arange(len(X)) == 7)

@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from chainrule.data.arrays import check_some_weight
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
@@ -442,6 +443,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     def _validation(self, X: Any, y: Array, weights: Array | None = None) -> Validation:
         if weights is not None:
             check_takes_weights(self._loss())
+            check_some_weight(weights, "the weight of the rows held out")
         targets = self._targets(y, X.dtype)
         if fault := target_fault(self._loss(), targets):
             raise ValueError(f"validation {fault}")
