@@ -139,6 +139,25 @@ def test_a_loss_that_takes_no_weights(solver):
     assert estimator.fit(X, NUMBER).loss_ > 0
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    ("make", "loss", "error", "match"),
+    [
+        (regressor, nn.MSELoss(reduction="none"), cr.ShapeError, r"scalar Tensor, got \(\d+, 1\)"),
+        (regressor, lambda output, y: 3.0, cr.ShapeError, "must be a scalar Tensor, got float"),
+        (regressor, nn.MSELoss, TypeError, r"loss is <class .*give an object of it, MSELoss\("),
+        (classifier, nn.CrossEntropyLoss, TypeError, r"give an object of it, CrossEntropyLoss\("),
+    ],
+    ids=["none", "number", "class", "class of classes"],
+)
+def test_what_is_no_loss(make, loss, error, match, solver):
+    with pytest.raises(error, match=match):
+        make(loss=loss, solver=solver).fit(X, TWO)
+    if solver == "adam":
+        with pytest.raises(error, match=match):
+            make(loss=loss).fit(X, TWO, X_val=X, y_val=TWO)
+
+
 def test_quantiles():
     estimator = regressor(
         loss=nn.PinballLoss([0.1, 0.5, 0.9]), max_iter=150, early_stopping=True

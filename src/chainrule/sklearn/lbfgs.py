@@ -211,7 +211,7 @@ class FullObjective:
             output = self._model(*tensors[: len(inputs)])
             y, *weights = tensors[len(inputs) :]
             named = {"sample_weight": weights[0] * (self._rows / self._total)} if weights else {}
-            loss = self._objective.loss(output, y, **named) * (rows / self._rows)
+            loss = self._objective.mean_loss(output, y, **named) * (rows / self._rows)
             table = backprop(loss, self._parameters)
             return loss, [table[p.node()] for p in self._parameters]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule import nn
+from chainrule.checks import described
 from chainrule.sklearn.objective import (
     BinaryLogLoss,
     HalfPoissonDeviance,
@@ -22,8 +23,12 @@ REGRESSION = {
 
 
 def regression_loss(given: Any) -> Any:
-    """The loss of a regression: by its name, or as it was given."""
-    return REGRESSION[given]() if isinstance(given, str) else given
+    """The loss of a regression: by its name, or as it was given.
+
+    Raises:
+        TypeError: for the class of one.
+    """
+    return REGRESSION[given]() if isinstance(given, str) else _no_class(given)
 
 
 def quantiles_of(given: Any) -> int:
@@ -81,7 +86,17 @@ def classification_loss(given: Any, classes: bool) -> Any:
     Args:
         given: "log_loss" or a loss.
         classes: whether there is a logit for each class.
+
+    Raises:
+        TypeError: for the class of a loss.
     """
     if isinstance(given, str):
         return LogLoss() if classes else BinaryLogLoss()
+    return _no_class(given)
+
+
+def _no_class(given: Any) -> Any:
+    """A loss, if it is no class."""
+    if isinstance(given, type):
+        raise TypeError(f"loss is {described(given)}")
     return given

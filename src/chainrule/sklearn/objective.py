@@ -15,6 +15,7 @@ from chainrule.nn.losses.base import ElementLoss, Loss, range_fault
 from chainrule.ops import add_n, exp, log, maximum, minimum, softplus, where
 from chainrule.ops.shape import with_gradient_of
 from chainrule.ops.softmax import softmax_cross_entropy
+from chainrule.train.roles import loss_of_outputs
 
 
 def _bounded(losses: Tensor) -> Tensor:
@@ -138,15 +139,23 @@ class Objective(Module):
             self.loss, (LogLoss, BinaryLogLoss, HalfSquaredError, HalfPoissonDeviance)
         )
 
+    def mean_loss(self, input: Any, target: Any, **weights: Tensor) -> Tensor:
+        """The loss alone.
+
+        Raises:
+            ShapeError: if it is no scalar Tensor.
+        """
+        return loss_of_outputs(self.loss, input, target, weights)
+
     def forward(self, input: Any, target: Any, *, sample_weight: Tensor | None = None) -> Tensor:
         rows = float(target.shape[0])
         total: Any = rows
         if sample_weight is None:
-            loss = self.loss(input, target)
+            loss = self.mean_loss(input, target)
         else:
             total = sample_weight.sum()
             total = where(total > 0.0, total, 1.0)  # a batch without weight has no loss
-            loss = self.loss(input, target, sample_weight=sample_weight * (rows / total))
+            loss = self.mean_loss(input, target, sample_weight=sample_weight * (rows / total))
         if not self.layers:
             return loss
         squares = add_n(*[(layer.weight * layer.weight).sum() for layer in self.layers])
