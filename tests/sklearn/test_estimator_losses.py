@@ -320,3 +320,40 @@ def test_an_activation_of_the_output():
     assert estimator.predict(X).mean() == pytest.approx(COUNTS.mean(), rel=0.2)  # one exp
     with pytest.raises(ValueError, match="leave out"):
         regressor(loss="poisson", output_activation="softplus").fit(X, NUMBER**2)
+
+
+@cr.custom_operation(infer=lambda x: (x.shape, x.dtype))
+def squared_by_numpy(x):
+    return x * x
+
+
+squared_by_numpy.differentiable(lambda g, y, x: 2.0 * g * x)
+
+
+@pytest.fixture
+def reference():
+    cr.set_default_backend("reference")
+    yield
+    cr.set_default_backend("native")
+
+
+def test_operations_of_ones_own(reference):
+    def loss(output, target):
+        return squared_by_numpy(output - target).mean()
+
+    for parameters in ({"loss": loss}, {"loss": loss, "activation": squared_by_numpy}):
+        known = parameters | {"loss": nn.MSELoss()}
+        if "activation" in known:
+            known["activation"] = lambda x: x * x
+        given = {"X_val": X, "y_val": NUMBER}
+        found = [regressor(**p).fit(X, NUMBER, **given) for p in (parameters, known)]
+        for name in ("loss_curve_", "validation_loss_curve_", "validation_scores_"):
+            np.testing.assert_allclose(*[getattr(e, name) for e in found], rtol=1e-9)
+    with pytest.raises(NotImplementedError, match="set_default_backend"):
+        regressor(solver="lbfgs", activation=squared_by_numpy).fit(X, NUMBER)
+
+
+@pytest.mark.parametrize("given", [{}, {"X_val": X, "y_val": NUMBER}])
+def test_operations_of_ones_own_have_no_native_form(given):
+    with pytest.raises(NotImplementedError, match="set_default_backend for an estimator"):
+        regressor(activation=squared_by_numpy).fit(X, NUMBER, **given)

@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.optimize import OptimizeResult, minimize
 
 from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.data.batches import in_order
 from chainrule.execute.native import NativeStep
 from chainrule.execute.state_block import StateBlock
@@ -32,6 +33,12 @@ _RUNS_OF_A_THREAD = 2
 """At least; for fewer a thread takes longer to wake up than the runs would."""
 _AHEAD = 4
 """Runs for each thread whose totals may wait for those of an earlier run, which takes longer."""
+
+_REMEDY = (
+    "solver='lbfgs' runs natively alone: take one that trains by minibatches, as 'adam', with "
+    "chainrule.set_default_backend('reference'), which runs it with NumPy"
+)
+"""What to do about an operation that has no native kernel."""
 
 
 class _Sums:
@@ -132,7 +139,11 @@ class FullObjective:
         graphs = [self._captured(rows) for rows in (self._size, rest) if rows]
         self._block = StateBlock([*self._parameters, *(r for graph in graphs for r in graph.reads)])
         ones = [1.0] * (1 + len(self._parameters))
-        self._steps = [[NativeStep(g, self._block, ones) for g in graphs] for _ in range(threads)]
+        try:
+            steps = [[NativeStep(g, self._block, ones) for g in graphs] for _ in range(threads)]
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{error}; {_REMEDY}") from None
+        self._steps = steps
         self._share = ThreadShare(1) if threads > 1 else ThreadShare()
         self._pool = ThreadPoolExecutor(max(1, threads - 1))
 

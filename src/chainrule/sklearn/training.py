@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from chainrule.compiler.capture import capture
+from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.data.batches import in_order
 from chainrule.execute.native import NativeStep
 from chainrule.execute.state_block import StateBlock
@@ -21,6 +22,7 @@ from chainrule.graph.tensor import Array, Tensor
 from chainrule.sklearn.outputs import Outputs, predicting_backend
 from chainrule.sklearn.solvers import set_learning_rate
 from chainrule.train import Callback, Trainer
+from chainrule.train.backends import get_default_backend
 from chainrule.train.versions import Version
 
 _LEAST_LEARNING_RATE = 1e-6
@@ -205,6 +207,9 @@ class LossOfOutputs:
         self._version = Version([loss], gradients=False)
         self._capture(outputs)
 
+    _step: NativeStep | None
+    """What runs the graph; None where the reference does, as it has no native form."""
+
     def _capture(self, outputs: Array) -> None:
         def compute(output: Tensor, target: Tensor, *weights: Tensor) -> Tensor:
             given = {"sample_weight": weights[0]} if weights else {}
@@ -213,12 +218,20 @@ class LossOfOutputs:
         with no_grad(), self._version.unchanged() as leftovers:
             graph = leftovers.captured(lambda: capture(compute, outputs, *self._others))
         self._number = self._version.number()
-        self._step = NativeStep(graph, StateBlock(graph.reads), [1.0])
+        self._graph, self._step = graph, None
+        try:
+            self._step = NativeStep(graph, StateBlock(graph.reads), [1.0])
+        except UnsupportedError:
+            if get_default_backend() == "native":
+                raise
 
     def __call__(self, outputs: Array) -> float:
         """The loss; NaN where it is not finite."""
         if self._version.number() != self._number:
             self._capture(outputs)
+        if self._step is None:
+            found = float(self._graph(outputs, *self._others))
+            return found if np.isfinite(found) else np.nan
         self._step.bind([outputs, *self._others])
         run = self._step.run(in_order(len(outputs)), 0, 1)
         return float(run.last[0]) if run.status == "ok" else np.nan

@@ -96,7 +96,10 @@ class NativeBackend(Backend[NativeStep]):
         try:
             return NativeStep(graph, block, weights)
         except UnsupportedError as error:
-            remedy = "or pass backend='reference', which runs it with NumPy"
+            remedy = (
+                "or pass backend='reference', by chainrule.set_default_backend for an estimator, "
+                "which runs it with NumPy"
+            )
             raise UnsupportedError(f"{error}; {remedy}") from None
 
     def train(self, request: TrainRequest, totals: Totals) -> tuple[int, float]:
