@@ -150,6 +150,10 @@ def test_calls_in_a_row(kind, calls, parameters):
         {"activation": "identity", "alpha": 0.3},
         {"batch_size": 30, "shuffle": False},
         {"learning_rate_init": 0.1},
+        {"learning_rate": "invscaling", "power_t": 0.9},
+        {"learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 1.0},
+        {"solver": "sgd", "learning_rate": "invscaling"},
+        {"solver": "adam"},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -160,6 +164,15 @@ def test_parameters_that_change_between_calls(kind, solver, call, change):
     y = TWO if kind == "MLPClassifier" else NUMBER
     calls = (call, call, change, call, call)
     assert_same(*pair(kind, y, calls=calls, solver=solver, warm_start=True, tol=0.0))
+
+
+@pytest.mark.parametrize(
+    ("before", "change"), [("invscaling", {"power_t": 0.9}), ("adaptive", {"solver": "adam"})]
+)
+def test_partial_fit_keeps_the_rates_of_its_optimizer(before, change):
+    given = {"solver": "sgd", "learning_rate": before, "n_iter_no_change": 1, "tol": 1.0}
+    calls = ("partial_fit", "partial_fit", change, *("partial_fit",) * 4)
+    assert_same(*pair("MLPRegressor", NUMBER, calls=calls, **given))
 
 
 def test_a_list_of_activations_is_drawn_for_as_one_name():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule import optim
 from chainrule.graph.state import Buffer, Parameter
@@ -23,6 +23,17 @@ SOLVERS = frozenset(("sgd", "adam", *_CLASSES))
 """The names of solvers that train by minibatches."""
 
 
+class Rates(NamedTuple):
+    """The arguments of an estimator that say how the learning rate of "sgd" changes.
+
+    An optimizer keeps those that it was made with, whatever the estimator has later.
+    """
+
+    learning_rate: Any
+    learning_rate_init: float
+    power_t: float
+
+
 class _LearningRate(Optimizer):
     """The learning rate under the name that scikit-learn's optimisers give it."""
 
@@ -38,9 +49,14 @@ class SGD(_LearningRate, optim.SGD):
     With `nesterov` W <- W + m V - lr G. It differs from `optim.SGD` where the learning rate
     changes.
 
+    Attributes:
+        rates: how the learning rate changes.
+
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning"
     (2013).
     """
+
+    rates: Rates
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
@@ -76,7 +92,9 @@ def make_optimizer(estimator: Any, parameters: Sequence[Parameter]) -> Optimizer
     if solver == "sgd":
         momentum = float(estimator.momentum)
         nesterov = bool(estimator.nesterovs_momentum and momentum)
-        return SGD(parameters, lr, momentum, nesterov=nesterov)
+        found = SGD(parameters, lr, momentum, nesterov=nesterov)
+        found.rates = Rates(estimator.learning_rate, float(lr), estimator.power_t)
+        return found
     if solver == "adam":
         betas = estimator.beta_1, estimator.beta_2
         return Adam(parameters, lr, betas, estimator.epsilon)
@@ -89,6 +107,11 @@ def make_optimizer(estimator: Any, parameters: Sequence[Parameter]) -> Optimizer
             f"optimizer, as lambda params: optim.AdamW(params, weight_decay=0.1); got {made!r:.80}"
         )
     return made
+
+
+def rates_of(optimizer: Optimizer) -> Rates | None:
+    """How the learning rate changes; None of optimisers other than "sgd"."""
+    return optimizer.rates if isinstance(optimizer, SGD) else None
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:

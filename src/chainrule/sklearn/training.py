@@ -20,7 +20,7 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.sklearn.outputs import Outputs, predicting_backend
-from chainrule.sklearn.solvers import set_learning_rate
+from chainrule.sklearn.solvers import rates_of, set_learning_rate
 from chainrule.train import Callback, Trainer
 from chainrule.train.backends import get_default_backend
 from chainrule.train.versions import Version
@@ -124,8 +124,9 @@ class StoppingRule(Callback):
         if self.validation is not None:
             self._validate(trainer, self.validation, record)
         self._count_improvement()
-        if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
-            lr = float(estimator.learning_rate_init) / (estimator.t_ + 1) ** estimator.power_t
+        rates = rates_of(trainer.optimizer)
+        if rates is not None and rates.learning_rate == "invscaling":
+            lr = rates.learning_rate_init / (estimator.t_ + 1) ** rates.power_t
             set_learning_rate(trainer.optimizer, lr)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             if self._ends(trainer):
@@ -177,7 +178,8 @@ class StoppingRule(Callback):
             f"{estimator.n_iter_no_change} consecutive epochs."
         )
         lr = float(trainer.optimizer.param_groups[0]["lr"])
-        lowers = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        rates = rates_of(trainer.optimizer)
+        lowers = rates is not None and rates.learning_rate == "adaptive"
         if lowers and lr > _LEAST_LEARNING_RATE:
             set_learning_rate(trainer.optimizer, lr / 5.0)
             message += f" Setting learning rate to {lr / 5.0:f}"
