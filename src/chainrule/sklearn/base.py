@@ -177,15 +177,12 @@ def weights_of_rows(
 
 def _of_classes(class_weight: ClassWeight, y: Any, classes: Array | None) -> Array:
     """The weight of the class of each row; `classes` as of `weights_of_rows`."""
-    found: Array
     if classes is not None and isinstance(class_weight, Mapping) and y.ndim == 1:
         shares = compute_class_weight(class_weight, classes=classes, y=y)
-        found = shares[np.searchsorted(classes, y)]
-        return found
+        return np.asarray(shares[np.searchsorted(classes, y)])
     if classes is not None and isinstance(class_weight, list) and y.ndim > 1:
         class_weight = [{0: 1.0, 1: 1.0, **of} for of in class_weight]
-    found = compute_sample_weight(class_weight, y)
-    return found
+    return np.asarray(compute_sample_weight(class_weight, y))
 
 
 def check_present(y: Any) -> None:

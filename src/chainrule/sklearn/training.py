@@ -201,6 +201,9 @@ class LossOfOutputs:
         validation: the rows.
     """
 
+    _step: NativeStep | None
+    """What runs the graph; None where the reference does, as it has no native form."""
+
     def __init__(self, loss: Any, outputs: Array, validation: Validation) -> None:
         self._loss = loss
         self._others = [validation.targets]
@@ -208,9 +211,6 @@ class LossOfOutputs:
             self._others.append(validation.weights / validation.weights.mean())
         self._version = Version([loss], gradients=False)
         self._capture(outputs)
-
-    _step: NativeStep | None
-    """What runs the graph; None where the reference does, as it has no native form."""
 
     def _capture(self, outputs: Array) -> None:
         def compute(output: Tensor, target: Tensor, *weights: Tensor) -> Tensor:
