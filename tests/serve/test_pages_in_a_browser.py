@@ -1,6 +1,8 @@
 """Reports and the pages of a server in a browser: long names of columns stay within them."""
 
 import asyncio
+import html
+import json
 import re
 import shutil
 import subprocess
@@ -40,9 +42,16 @@ def page_of(app, path):
     return b"".join(said).decode()
 
 
-def measured(page, path):
-    """How many pixels of tables can be scrolled to, and the height of the highest field."""
-    path.write_text(page + MEASURE, encoding="utf-8")
+SEND = """<script>
+  window.fetch = (url, options) => { document.title = options.body; throw new Error("sent"); };
+  document.querySelector("select").selectedIndex = %d;
+  document.querySelector("form").requestSubmit();
+</script>"""
+
+
+def title_of(page, path):
+    """The title that a page has given itself."""
+    path.write_text(page, encoding="utf-8")
     options = ("headless=new", "no-sandbox", "disable-gpu", "window-size=1000,800", "dump-dom")
     command = [
         BROWSER,
@@ -51,7 +60,12 @@ def measured(page, path):
         path.as_uri(),
     ]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    return map(int, re.search(r"<title>(\d+) (\d+)</title>", found).groups())
+    return html.unescape(re.search(r"<title>(.*)</title>", found)[1])
+
+
+def measured(page, path):
+    """How many pixels of tables can be scrolled to, and the height of the highest field."""
+    return map(int, title_of(page + MEASURE, path).split())
 
 
 def test_long_names_of_columns(tmp_path):
@@ -67,3 +81,14 @@ def test_long_names_of_columns(tmp_path):
     assert scrolled == 0
     _, height = measured(page_of(app, "/"), tmp_path / "page.html")
     assert 20 < height < 60
+
+
+def test_the_form_sends_values_as_the_model_knows_them(tmp_path):
+    """With their blanks, and from a column whose name is a word of the page's language."""
+    values = [" Lead", "a  b", "c\r\nd"]
+    table = {"elements": values * 20, "how\r\nmany": np.arange(60) % 7}
+    model = tabular.fit(table, np.arange(60) % 5, "regression", epochs=2)
+    page = page_of(serve.make_app(serve.ServedTable(model)), "/")
+    for number, value in enumerate(values, 1):
+        sent = json.loads(title_of(page + SEND % number, tmp_path / "page.html"))
+        assert sent == {"rows": [{"elements": value, "how\r\nmany": None}]}

@@ -173,6 +173,38 @@ def test_rows_of_a_network(network, network_server):
         assert answer["predictions"] == ["xy"[i] for i in logits.argmax(axis=1)]
 
 
+def test_a_network_is_given_all_digits():
+    """As of times in seconds, of which float32 tells apart those of two minutes."""
+    x = 1.6e9 + np.arange(0, 3600, 6.0)[:, None]
+    model = nn.Sequential(nn.Standardize(1).fit(x), nn.Linear(1, 1))
+    served = serve.ServedArray(cr.Predictor(model), (1,))
+    weight, bias = (p.numpy().astype(float) for p in model[1].parameters())
+    expected = (x - x.mean()) / x.std() * weight + bias
+    np.testing.assert_allclose(served.outputs(served.rows(x.tolist())), expected, atol=1e-6)
+
+
+def test_columns_that_are_not_used_may_hold_anything():
+    table = {"id": np.arange(40), "age": np.arange(40) % 7, "town": ["Bern", "Zug"] * 20}
+    model = tabular.fit(table, np.arange(40) % 5, "regression", epochs=2, drop=["town"])
+    served = serve.ServedTable(model)
+    (expected,) = model.predict({"age": [3]})
+    for row in ({"age": 3}, {"age": 3, "town": ["a", "b"], "id": {}}, [[], 3, {}]):
+        assert served.outputs(served.rows([row])) == pytest.approx(expected, rel=1e-6)
+    docs = html.unescape(serve.pages.docs(served, "m", 1, "http://here/"))
+    assert "a list of 3 values, also of what is not used: 'id', 'age', 'town'. Other names" in docs
+
+
+def test_a_row_of_one_number():
+    served = serve.ServedArray(cr.Predictor(nn.ReLU()), ())
+    assert served.outputs(served.rows([5, -1])).tolist() == [5, 0]
+    assert "<p>A row is a number.</p>" in serve.pages.docs(served, "m", 1, "http://here/")
+    post = serve.pages.openapi(served, "m")["paths"]["/predict"]["post"]
+    schema = post["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["properties"]["rows"]["items"] == {"type": "number"}
+    with pytest.raises(ValueError, match="row 1 is a number, got shape"):
+        served.rows([1, [2]])
+
+
 def test_no_number_of_a_network_is_missing(network_server, table_server):
     status, text = ask(network_server, {"rows": [{"a": 1, "b": None, "c": 2}]})
     assert status == 422 and "row 0" in text and "none may be missing" in text
@@ -312,7 +344,7 @@ def test_pages(table_server, network_server):
     assert status == 200
     assert "town &lt;b&gt;" in page
     assert "<b>" not in page
-    assert "<option>Basel</option>" in page
+    assert '<option value="Basel">Basel</option>' in page
     assert not re.search(r"(src|href)=\"?(https?:)?//", page)
     docs = ask(table_server, None, "/docs")[1]
     assert "town &lt;b&gt;" in docs

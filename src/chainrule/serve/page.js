@@ -8,10 +8,11 @@ function read(input) {
 }
 
 function typedRow() {
-  const whole = form.querySelector("textarea");
+  const whole = document.querySelector("textarea");
   if (whole) return JSON.parse(whole.value);
-  const inputs = [...form.elements].filter((element) => element.name);
-  return Object.fromEntries(inputs.map((input) => [input.name, read(input)]));
+  // Not form.elements: a field of this name would stand for it.
+  const inputs = document.querySelectorAll("form [name]");
+  return Object.fromEntries(Array.from(inputs, (input) => [input.name, read(input)]));
 }
 
 function say(kind, text, isFault = false) {

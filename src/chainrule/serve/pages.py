@@ -48,7 +48,7 @@ def docs(served: Served, title: str, most_bytes: int, url: str) -> str:
     request = json.dumps({"rows": [example(served)]}, ensure_ascii=False)
     in_shell = request.replace("'", "'\\''")
     if served.fields is None:
-        columns = f"<p>A row is a list of numbers of shape {served.shape}.</p>"
+        columns = f"<p>A row is {served.form}.</p>"
     else:
         lines = "".join(
             f"<tr><td>{escaped(f.name)}</td><td>{f.kind}</td><td>{escaped(_listed(f))}</td></tr>"
@@ -56,7 +56,7 @@ def docs(served: Served, title: str, most_bytes: int, url: str) -> str:
         )
         missing = "; null is a missing value" if served.takes_missing else ""
         columns = (
-            "<p>A row is an object with these names, or a list of the values of all columns. "
+            f"<p>A row is an object with these names, or {escaped(served.form)}. "
             f"Other names are ignored{missing}.</p>"
             f"<table><tr><th>name</th><th>kind</th><th>values</th></tr>{lines}</table>"
         )
@@ -77,7 +77,7 @@ why.</p>
 
 def openapi(served: Served, title: str) -> dict[str, Any]:
     """The interface in OpenAPI 3.1."""
-    row: dict[str, Any] = {"type": "array"}
+    row: dict[str, Any] = {"type": "array" if served.shape else "number"}
     if served.fields is not None:
         properties = {f.name: _schema(f, served.takes_missing) for f in served.fields}
         named = {"type": "object", "properties": properties, "required": list(properties)}
@@ -153,16 +153,23 @@ def _schema(field: Field, takes_missing: bool) -> dict[str, Any]:
 
 
 def _input(field: Field, takes_missing: bool) -> str:
-    name = escaped(field.name)
+    name = _attribute(field.name)
     if field.kind == "number":
         required = "" if takes_missing else " required"
         control = f'<input type="number" step="any" name="{name}"{required}>'
     elif 0 < len(field.values) <= 50:
-        options = "".join(f"<option>{escaped(value)}</option>" for value in field.values)
+        # Without the attribute the browser leaves out blanks of the value.
+        texts = (_attribute(value) for value in field.values)
+        options = "".join(f'<option value="{text}">{text}</option>' for text in texts)
         control = f'<select name="{name}"><option value="">(missing)</option>{options}</select>'
     else:
         control = f'<input name="{name}" placeholder="{_WRITTEN.get(field.kind, "")}">'
     return f"<label>{name}{control}</label>"
+
+
+def _attribute(text: str) -> str:
+    """A text as an attribute of HTML, which keeps all its signs but carriage returns as such."""
+    return escaped(text).replace("\r", "&#13;")
 
 
 def _listed(field: Field) -> str:

@@ -51,6 +51,11 @@ class Served(ABC):
     classes: tuple[Any, ...] | None
     takes_missing: bool = True
 
+    @property
+    def form(self) -> str:
+        """What a row is, in words, where it is no object."""
+        return f"a list of numbers of shape {self.shape}" if self.shape else "a number"
+
     @abstractmethod
     def rows(self, given: Sequence[Any]) -> Rows:
         """Rows as JSON has them, as arrays.
@@ -96,26 +101,36 @@ class ServedTable(Served):
         self.classes = None if model.classes is None else _labels(model.classes)
         self._used = [field.name for field in self.fields]
 
-    def rows(self, given: Sequence[Any]) -> Rows:
-        names = self.model.columns.names
-        rows = [self._row(row, names, number) for number, row in enumerate(given)]
-        columns = zip(*rows, strict=True)
-        table = {name: list(column) for name, column in zip(names, columns, strict=True)}
-        return self.model.columns.transform(table)
+    @property
+    def form(self) -> str:
+        names, text = self.model.columns.names, f"a list of {self.shape[0]} values"
+        if len(self._used) == len(names):
+            return text
+        return f"{text}, also of what is not used: {', '.join(map(repr, names))}"
 
-    def _row(self, row: Any, names: Sequence[str], number: int) -> list[Any]:
-        if isinstance(row, dict):
-            _check_names(row, self._used, number)
-            row = [row.get(name) for name in names]
-        elif not isinstance(row, list) or len(row) != len(names):
+    def rows(self, given: Sequence[Any]) -> Rows:
+        rows = [self._row(row, number) for number, row in enumerate(given)]
+        used = map(list, zip(*rows, strict=True))
+        columns = dict(zip(self._used, used, strict=True))
+        missing = [None] * len(given)
+        names = self.model.columns.names
+        return self.model.columns.transform({name: columns.get(name, missing) for name in names})
+
+    def _row(self, row: Any, number: int) -> list[Any]:
+        """The values of the columns that are used."""
+        names = self.model.columns.names
+        if isinstance(row, list) and len(row) == len(names):
+            row = dict(zip(names, row, strict=True))
+        elif not isinstance(row, dict):
             raise ValueError(
                 f"row {number} is an object with the names of the columns, or a list of "
                 f"{len(names)} values"
             )
-        for name, value in zip(names, row, strict=True):
+        values = _by_name(row, self._used, number)
+        for name, value in zip(self._used, values, strict=True):
             if isinstance(value, (dict, list)):
                 raise ValueError(f"row {number}: {name!r} is a number, text, true, false or null")
-        return row
+        return values
 
     def outputs(self, rows: Rows) -> NDArray[Any]:
         return self.model.predict_encoded(rows)
@@ -169,7 +184,7 @@ class ServedArray(Served):
         self.fields = None if names is None else tuple(Field(name, "number") for name in names)
         self.classes = None if classes is None else _labels(classes)
         self.target = target
-        found = predictor.predict(np.zeros((1, *shape), np.float32))
+        found = predictor.predict(np.zeros((1, *shape)))
         if self.classes is not None and found.shape != (1, len(self.classes)):
             raise ValueError(
                 f"the network has outputs of shape {found.shape[1:]} for {len(self.classes)} "
@@ -182,10 +197,11 @@ class ServedArray(Served):
             given = [_by_name(row, names, n) if isinstance(row, dict) else row
                      for n, row in enumerate(given)]  # fmt: skip
         rows = [self._row(row, number) for number, row in enumerate(given)]
-        return {"x": np.array(rows, np.float32)}
+        # Layers such as Standardize use all digits; the predictor rounds for others.
+        return {"x": np.array(rows, np.float64)}
 
     def _row(self, row: Any, number: int) -> NDArray[Any]:
-        what = f"row {number} is a list of numbers of shape {self.shape}"
+        what = f"row {number} is {self.form}"
         if self.fields is not None:
             what += ", or an object with a number for each column; none may be missing"
         try:
@@ -224,11 +240,7 @@ def _labels(classes: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _by_name(row: dict[str, Any], names: Sequence[str], number: int) -> list[Any]:
-    _check_names(row, names, number)
-    return [row[name] for name in names]
-
-
-def _check_names(row: dict[str, Any], names: Sequence[str], number: int) -> None:
     lacking = [name for name in names if name not in row]
     if lacking:
         raise ValueError(f"row {number} lacks {', '.join(map(repr, lacking[:8]))}")
+    return [row[name] for name in names]
