@@ -159,6 +159,33 @@ def test_lists_beside_an_index_that_lies_first(tmp_path):
     assert list(read_frame(tmp_path / "t.parquet").frame) == ["x", "l"]
 
 
+def test_an_index_whose_name_a_column_has(tmp_path):
+    """As `set_index(..., drop=False)` leaves it."""
+    frame = pd.DataFrame({"day": ["mon", "tue"], "x": [1, 2], "y": [0.5, 1.5]})
+    for index, names in (("day", ["day", "x", "y"]), (["x", "day"], ["day", "x", "y"])):
+        frame.set_index(index, drop=False).to_parquet(tmp_path / "t.parquet")
+        found = read_frame(tmp_path / "t.parquet").frame
+        assert list(found) == names and found["day"].tolist() == ["mon", "tue"]
+    frame.set_index(["x", "day"]).rename_axis(["x", None]).to_parquet(tmp_path / "t.parquet")
+    assert list(read_frame(tmp_path / "t.parquet").frame) == ["x", "y"]
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [("a", "x"), ("b", "y")]])
+def test_large_numbers_in_columns_whose_labels_are_no_text(tmp_path, labels):
+    keys = pd.array([2**60 + 1, None], "Int64"), [1e20, 2e20]
+    frame = pd.DataFrame(dict(zip(labels, keys, strict=True)))
+    parquet.write_table(pa.Table.from_pandas(frame), tmp_path / "t.parquet")
+    found = read_frame(tmp_path / "t.parquet").frame
+    assert list(found) == list(map(str, labels))
+    assert [found.iloc[0, n] for n in (0, 1)] == [2**60 + 1, 1e20]
+
+
+def test_a_table_without_columns(tmp_path):
+    pd.DataFrame(index=range(3)).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(cr.FileError, match=r"t.parquet has no columns. Give a table"):
+        read_frame(tmp_path / "t.parquet")
+
+
 @pytest.mark.parametrize("has_lists", [False, True])
 def test_columns_of_several_levels(tmp_path, has_lists):
     held = {("a", "x"): [1, 2], ("a", "y"): [[1], [2]] if has_lists else [3, 4], ("b", "x"): [5, 6]}

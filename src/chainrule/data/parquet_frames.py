@@ -36,25 +36,19 @@ def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> A
         from pyarrow import parquet, types
 
         file = _in_memory_of_arrow(file)
-        lists = _check_parquet(name, file, size)
-
-        schema = parquet.read_schema(file)
+        schema, lists = _check_parquet(name, file, size)
         read = [label for label in schema.names if label not in lists]
         file.seek(0)
         frame = pd.read_parquet(file, columns=read if lists else None)
     except ImportError:
         raise missing("a Parquet file", "pyarrow", "tables") from None
-    has_names = any(label is not None for label in frame.index.names)
-    for label in frame.columns:  # of whole numbers and gaps pandas makes floats
-        column = frame[label]
-        if column.ndim == 1 and frame_cells.may_lack_digits(column):
+    frame, place = _with_index(frame)
+    for label, column in frame.items():  # of whole numbers and gaps pandas makes floats
+        if frame_cells.may_lack_digits(column):
             file.seek(0)
             again = parquet.read_table(file, columns=[label]).column(label)
             if types.is_integer(again.type):
                 frame[label] = again.to_pandas(integer_object_nulls=True).to_numpy()
-    place = frame.index.nlevels if has_names else 0
-    frame = frame.reset_index(drop=not has_names)  # an index with a name is a column
-    frame.columns = [str(label) for label in frame.columns]
     beside = {*lists, *frame.columns[place:]}
     for label in schema.names:
         if label in lists:
@@ -64,6 +58,21 @@ def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> A
         if types.is_decimal(field.type) and field.name in frame:
             frame[field.name] = _numbers(frame[field.name], float if field.type.scale else int)
     return frame
+
+
+def _with_index(frame: Any) -> tuple[Any, int]:
+    """A frame with text for names whose index became its first columns, and how many these are.
+
+    Levels of the index without a name are left out, and those whose name a column has, as where
+    pandas sets a column as the index and keeps it.
+    """
+    frame.columns = [str(label) for label in frame.columns]
+    names = [None if label is None else str(label) for label in frame.index.names]
+    frame.index.names = names
+    kept = [n for n, label in enumerate(names) if label is not None and label not in frame.columns]
+    if kept:
+        frame = frame.reset_index(level=kept)
+    return frame.reset_index(drop=True), len(kept)
 
 
 def _in_memory_of_arrow(file: BinaryIO) -> Any:
@@ -100,12 +109,12 @@ def _numbers(decimals: Any, number: type) -> Any:
     return type(decimals)(found, decimals.index, dtype=dtype).infer_objects()
 
 
-def _check_parquet(name: str, file: Any, size: int) -> set[str]:
-    """The columns that hold lists, which are not to be read.
+def _check_parquet(name: str, file: Any, size: int) -> tuple[Any, set[str]]:
+    """The schema of a file, and the columns that hold lists, which are not to be read.
 
     Raises:
         ValueError: where the others unfold to more than any data in a file of this size would.
-        FileError: for a table of nothing but lists, or with an index of lists.
+        FileError: for a table without columns or of nothing but lists, or with an index of lists.
     """
     from pyarrow import parquet
 
@@ -113,6 +122,8 @@ def _check_parquet(name: str, file: Any, size: int) -> set[str]:
     columns = [told.schema.column(i) for i in range(told.num_columns)]
     check_names(name, [c.path for c in columns])
     schema = told.schema.to_arrow_schema()
+    if not schema.names:
+        raise FileError(f"{name} has no columns. Give a table with one row per example.")
     lists = {field.name for field in schema if _holds_lists(field.type)}
     index = (schema.pandas_metadata or {}).get("index_columns", [])
     unknown = [c.path for c in columns if c.max_repetition_level and not _is_of(c.path, lists)]
@@ -132,7 +143,7 @@ def _check_parquet(name: str, file: Any, size: int) -> set[str]:
                 expanded += length
                 _check_size(expanded, size)
     file.seek(0)
-    return lists
+    return schema, lists
 
 
 def _holds_lists(kind: Any) -> bool:
