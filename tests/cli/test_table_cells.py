@@ -336,3 +336,47 @@ def test_targets_beyond_1e300_are_refused(train):
 def test_a_model_of_numbers_of_1e308_can_be_read(run, train):
     train(rows(lambda i: f"{'-' * (i % 3 == 0)}1e308,{i % 5},{i % 7}.5"))
     assert len(run("predict", "m", "t.csv").stdout.split()) == 61
+
+
+def test_a_category_of_whole_numbers_is_known_beside_a_gap(run, train, tmp_path):
+    """Where pandas writes 2 as 2.0; in the training or in what is predicted."""
+    whole, gap = (
+        rows(lambda i, e=e: f"{i % 4 - 1}{e},{i % 3},{5 * (i % 4)}.5") for e in ("", ".0")
+    )
+    for text, other in ((whole, gap + ",0,1\n"), (gap + ",0,1.5\n", whole)):
+        found = train(text, "--categorical", "a", "--epochs", 20)
+        assert re.search(
+            "^a +category +as asked, numbers as categories of 4 values", found.stdout, re.M
+        )
+        expected = run("predict", "m", "t.csv").stdout.split()[1:61]
+        (tmp_path / "other.csv").write_text(other)
+        assert run("predict", "m", "other.csv").stdout.split()[1:61] == expected
+        assert len(set(expected)) > 3
+    (tmp_path / "other.csv").write_text(rows(lambda i: f"{i % 2:02},0,{i % 2}.5"))
+    found = run("train", "other.csv", *QUICK, "--categorical", "a").stdout
+    assert "as asked, text of 2 values" in found
+
+
+def test_colons_in_names_and_labels_are_no_emoji(run, train):
+    found = train(rows(lambda i: f"{i % 11}.5,{i % 7},{('x:a:y', ':x:')[i % 2]}", head="b:m:c,d,y"))
+    assert re.search(r"^b:m:c +number", found.stdout, re.MULTILINE)
+    assert re.search(r"^x:a:y +30 ", run("evaluate", "m", "t.csv").stdout, re.MULTILINE)
+
+
+def test_rows_of_text_that_may_be_names(run, train, tmp_path):
+    """A first line of text is taken for names; where it may be a row the option is named."""
+    text = "".join(f"{'low' if i % 2 else 'high'},{'low' if i % 3 else 'mid'},{i % 5}\n"
+                   for i in range(1, 60))  # fmt: skip
+    error = train(text, code=1).stderr
+    assert (
+        "two columns named 'low'. Rename one of them. If the first line is a row, give --no-header"
+        in error
+    )
+    train(text, "--no-header")
+    (tmp_path / "new.csv").write_text("low,mid\nhigh,low\n")
+    for options, count in (([], 1), (["--no-header"], 2)):
+        found = run("predict", "m", "new.csv", *options)
+        assert len(found.stdout.split()) == 1 + count
+        told = "the first line is taken for names (--no-header if it is a row)" in found.stderr
+        assert told == (count == 1)
+    assert "--no-header" not in train("a,a,b\n1,2,3\n", "--header", code=1).stderr

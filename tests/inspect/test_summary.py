@@ -289,6 +289,14 @@ def test_inputs_and_outputs_that_do_not_fit_are_refused():
         cr.summary(Two("a"), ((2,), 4))
 
 
+def test_signs_of_rich_in_names_are_printed_as_they_are():
+    model = nn.Sequential()
+    model.add_module("x:a:b", nn.Linear(2, 2))
+    model.add_module("[bold]", nn.Linear(2, 1))
+    text = str(cr.summary(model, (2,)))
+    assert "x:a:b " in text and "[bold] " in text
+
+
 def test_rich_is_imported_only_to_print():
     code = (
         "import sys, chainrule as cr; s = cr.summary(cr.nn.Linear(2, 1), (2,));"

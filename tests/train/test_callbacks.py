@@ -1,5 +1,8 @@
 """Callbacks: when they are called, how they stop a training, and early stopping."""
 
+import io
+import sys
+
 import numpy as np
 import pytest
 from training_cases import (
@@ -132,6 +135,22 @@ def test_a_callback_stops_the_training(event, step, steps, epochs, capsys):
     whole.fit(x, y, epochs=5, batch_size=8, progress=False)
     assert_same_bits(weights(trainer.model), weights(whole.model))
     np.testing.assert_allclose(history["loss"], whole.history["loss"], rtol=1e-12)
+
+
+def test_colons_in_a_reason_are_no_emoji_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    class Stops(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            trainer.stop("at 1:m:2")
+
+    x, y = classification(20)
+    trainer = trainer_of(network(), callbacks=[Stops()])
+    monkeypatch.setattr("sys.stdout", Terminal())
+    trainer.fit(x, y, epochs=2, batch_size=8)
+    assert "stopped after 1 epochs: at 1:m:2" in sys.stdout.getvalue()
 
 
 class StopAtOnce(cr.Callback):

@@ -69,7 +69,7 @@ def show_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> Non
     for cells in rows:
         table.add_row(*map(printable, cells))
     click.echo()
-    Console(highlight=False, markup=False).print(table)
+    Console(highlight=False, markup=False, emoji=False).print(table)
     click.echo()
 
 

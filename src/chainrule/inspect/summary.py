@@ -98,7 +98,8 @@ class Summary(NamedTuple):
         for row in self.layers:
             shape = "" if row.output_shape is None else shape_text(row.output_shape)
             counts = (row.parameters, row.edges, row.forward_flops, row.backward_flops)
-            named = map(encodable, (row.path, row.layer, shape or "-"))
+            # As Text: in a str rich takes [brackets] and :colons: for signs of its own.
+            named = (Text(encodable(text)) for text in (row.path, row.layer, shape or "-"))
             table.add_row(*named, *map(_count, counts))
         frozen = self.parameters - self.trainable_parameters
         notes = [

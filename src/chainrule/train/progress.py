@@ -119,7 +119,7 @@ class ProgressReport:
     def say(self, text: str) -> None:
         """One line."""
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(text, markup=False, highlight=False, emoji=False)
         elif self.shown:
             print(text, file=self.file)
             if hasattr(self.file, "flush"):
