@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from quick_training import QUICK
+
+from chainrule.cli import main
 
 ROWS = [(1.5, 100), (3.5, 400), (-4.5, 800)]
 
@@ -129,6 +132,16 @@ def test_the_target_is_read_where_it_is_compared(run, fails, model, table):
     assert "lacks the target" in fails(
         "evaluate", model, table("length,width", lambda w, n: f"{n},{w}")
     )
+
+
+def test_standard_input(model, flowers, expected):
+    table = "width,length\n1.5,100\n3.5,400\n-4.5,800\n"
+    found = CliRunner().invoke(main, ["predict", "model", "-", "--proba"], input=table)
+    assert found.stdout == expected
+    found = CliRunner().invoke(main, ["train", "-", *QUICK], input=flowers.read_text())
+    assert "rows of 2 columns, 72 to train on" in found.stdout
+    found = CliRunner().invoke(main, ["train", "-", *QUICK], input="a,b\n1,red\n")
+    assert found.stderr.startswith("Error: standard input, line 2, column 'b': 'red' is not")
 
 
 def test_header_is_of_tables(fails, model):

@@ -126,6 +126,7 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 40)
     assert "is not in UTF-8" in fails("train", "latin.txt", *SMALL)
     assert "digits is no text" in fails("train", "digits", *SMALL)
+    assert "standard input (-) is read as a table" in fails("train", "-", *SMALL)
     assert "--heads 3 must divide --width 16" in fails(
         "train", rhymes, *SMALL, "--heads", 3, code=2
     )
@@ -152,6 +153,8 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
     )
     for option in (["--data", tmp_path], ["--part", "test"], ["--header"]):
         assert f"{option[0]} is for rows" in fails("evaluate", "m", rhymes, *option)
+    for data, said in (("digits", "digits is no text"), ("-", "standard input (-) is read as a")):
+        assert said in fails("evaluate", "m", data)
     (tmp_path / "few.txt").write_text("a cat")
     assert "few.txt has 5 characters" in fails("evaluate", "m", "few.txt")
     run("train", flowers, *QUICK, "--out", "table")

@@ -50,7 +50,7 @@ def evaluate(
     from chainrule.cli.saved import saved_of
     from chainrule.cli.saved_table import table_of
     from chainrule.cli.saved_text import is_text, text_of
-    from chainrule.cli.sources import read_to_use
+    from chainrule.cli.sources import check_is_text, read_to_use
     from chainrule.train.model_file import metadata_of, read
 
     tensors, description = read(model)
@@ -58,6 +58,7 @@ def evaluate(
         for option, value in (("--data", folder), ("--part", part), ("--header", header)):
             if value is not None:
                 raise ValueError(f"{option} is for rows; {model} is a model of text. Leave it out.")
+        check_is_text(data)
         _evaluate_text(text_of(model, tensors, description), data)
         return
     if (table := table_of(model, tensors, description)) is not None:

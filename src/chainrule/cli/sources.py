@@ -15,8 +15,7 @@ from chainrule import checks
 from chainrule.cli import images
 from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
-from chainrule.data.files import find_column
-from chainrule.data.frames import STANDARD_INPUT
+from chainrule.data.files import NpzArrays, find_column
 from chainrule.data.npz import names_of, read_archive
 from chainrule.data.text_tables import (
     INDEX_LEFT_OUT,
@@ -28,6 +27,7 @@ from chainrule.data.text_tables import (
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.markup import shape_text
+from chainrule.system.reading import STANDARD_INPUT
 
 BUILT_IN = ("digits", "mnist", "fashion-mnist", "cifar10")
 
@@ -136,8 +136,9 @@ def default_model(name: str) -> str:
 
 def check_is_text(name: str) -> None:
     """Raise ValueError for what is no text: a built-in set, images or an archive."""
-    kind = kind_of(name)
-    if kind != "table":
+    if name == STANDARD_INPUT:
+        raise ValueError("standard input (-) is read as a table. Give a file that holds text.")
+    if kind_of(name) != "table":
         raise ValueError(f"{name} is no text. Give a .txt file, or any other that holds text.")
 
 
@@ -204,9 +205,9 @@ def read_to_train(
         found = read_npz(name)
         _check_not_tiny(f"{name}: x", found.x)
         _check_not_tiny(f"{name}: y", found.y)
-        return SourceData(kind, name, found.x, found.y, found.x_test, found.y_test)
+        return _of_archive(name, found)
     with saying_what_text_is_for(name):
-        table = read_text_table(name, header=header)
+        table = read_text_table(name, header=header, takes_input=True)
     names, values = table.names, table.values
     check_has_features(name, names)
     check_names(name, names)
@@ -384,7 +385,9 @@ def _read_table_of(
 
     known = columns if trained_on["header"] else ()
     widths = len(columns), len(columns) + 1
-    values = read_text_table(name, header=header, known=known, widths=widths, choose=choose).values
+    values = read_text_table(
+        name, header=header, known=known, widths=widths, choose=choose, takes_input=True
+    ).values
     y = None
     if found["has_target"]:
         values, y = values[:, :-1], values[:, -1]

@@ -9,9 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import shutil
-import sys
-import tempfile
 from collections.abc import Collection, Sequence
 from typing import BinaryIO
 
@@ -28,10 +25,16 @@ from chainrule.data.text_tables import (
     without_delimiter_line,
 )
 from chainrule.errors import FileError, missing
-from chainrule.system.reading import check_gzip, is_gzipped, naming_faults, reading, size_of
+from chainrule.system.reading import (
+    INPUT_IN_WORDS,
+    STANDARD_INPUT,
+    check_gzip,
+    is_gzipped,
+    reading,
+    reading_input,
+    size_of,
+)
 
-STANDARD_INPUT = "-"
-_INPUT_IN_WORDS = "standard input"
 _REMEDY = "Give a CSV file, saved as UTF-8, or a Parquet file."
 
 
@@ -72,13 +75,8 @@ def read_frame(
     wishes = Wishes(header, known, widths, text, labels, doubts)
     _check_pandas()
     if os.fspath(path) == STANDARD_INPUT:
-        if sys.stdin is None:
-            raise OSError("standard input is closed: there is nothing to read")
-        with tempfile.TemporaryFile() as copy:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-            copy.seek(0)
-            with naming_faults(_INPUT_IN_WORDS, "a table", _REMEDY):
-                return _checked(_INPUT_IN_WORDS, copy, wishes)
+        with reading_input("a table", _REMEDY) as file:
+            return _checked(INPUT_IN_WORDS, file, wishes)
     with reading(path, "a table", _REMEDY) as file:
         return _checked(os.fspath(path), file, wishes)
 
@@ -101,7 +99,7 @@ def _check_pandas() -> None:
 
 
 def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
-    is_plain = name != _INPUT_IN_WORDS
+    is_plain = name != INPUT_IN_WORDS
     size = size_of(file)
     if is_gzipped(file):
         check_gzip(file)

@@ -25,7 +25,14 @@ from numpy.typing import NDArray
 
 from chainrule.data import cells as texts
 from chainrule.errors import FileError
-from chainrule.system.reading import check_gzip, is_gzipped, reading
+from chainrule.system.reading import (
+    INPUT_IN_WORDS,
+    STANDARD_INPUT,
+    check_gzip,
+    is_gzipped,
+    reading,
+    reading_input,
+)
 from chainrule.tables import check_distinct
 
 
@@ -147,6 +154,7 @@ def read_text_table(
     known: Sequence[str] = (),
     widths: Collection[int] = (),
     choose: Choice | None = None,
+    takes_input: bool = False,
 ) -> TextTable:
     """Read the columns of a table of numbers.
 
@@ -159,12 +167,15 @@ def read_text_table(
             in several ways.
         choose: which columns to read, and in which order; the others may hold anything. By default
             all but a first column that is the row's number.
+        takes_input: whether the path "-" is standard input.
 
     Raises:
         FileNotFoundError, FileError: as `read_columns`; what `choose` raises becomes a FileError.
     """
-    with reading(path, "a table", "Give a CSV file, saved as UTF-8.") as file:
-        path = Path(path)
+    form = "a table", "Give a CSV file, saved as UTF-8."
+    is_input = takes_input and os.fspath(path) == STANDARD_INPUT
+    with reading_input(*form) if is_input else reading(path, *form) as file:
+        path = Path(INPUT_IN_WORDS if is_input else path)
         is_zipped = is_gzipped(file)
         if is_zipped:
             check_gzip(file)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -50,6 +51,30 @@ def reading(path: str | os.PathLike[str], kind: str, remedy: str) -> Iterator[Bi
     with _opened(path) as file, naming_faults(path, kind, remedy):
         _check_holes(path, file)
         yield file
+
+
+STANDARD_INPUT = "-"
+"""What stands for standard input in place of a path."""
+INPUT_IN_WORDS = "standard input"
+
+
+@contextmanager
+def reading_input(kind: str, remedy: str) -> Iterator[BinaryIO]:
+    """Standard input as a file that may be read several times, for a block as of `reading`.
+
+    Raises:
+        OSError: if standard input is closed.
+    """
+    import shutil  # late, as tempfile: `import chainrule` is faster without
+    import tempfile
+
+    if sys.stdin is None:
+        raise OSError("standard input is closed: there is nothing to read")
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.seek(0)
+        with naming_faults(INPUT_IN_WORDS, kind, remedy):
+            yield copy
 
 
 @contextmanager
