@@ -99,6 +99,17 @@ def test_several_values_a_row(run):
     assert np.allclose(found, np.stack([100 * x[:5, 0], x[:5, 1] - 7], axis=1), rtol=0.3, atol=9)
 
 
+def test_rows_of_one_number(run):
+    x = np.linspace(-1, 1, 60)
+    np.savez("data.npz", x=x, y=3 * x + 1, x_test=x[:9], y_test=3 * x[:9] + 1)
+    np.savez("inputs.npz", x=x)
+    text = run("train", "data.npz", "--hidden", "none", "--epochs", 99, "--out", "model").stdout
+    assert "rows of 1 number, 60 to train on, 9 to test on" in text
+    found = np.array(run("predict", "model", "inputs.npz").stdout.split()[1:], float)
+    assert np.allclose(found, 3 * x + 1, atol=0.01)
+    assert "60 rows" in run("evaluate", "model", "data.npz", "--part", "train").stdout
+
+
 def test_evaluate_agrees_with_predict(run):
     run("train", "digits", *QUICK, "--out", "model")
     predicted = [int(row[0]) for row in rows_of(run("predict", "model", "digits").stdout)[1:]]

@@ -99,7 +99,7 @@ def describe_row(shape: Sequence[int], columns: Sequence[str] | None) -> str:
     """The content of a row of the inputs, as in "13 columns" or "8 × 8 numbers"."""
     if columns is not None:
         return f"{len(columns)} columns"
-    return f"{shape_text(shape)} numbers" if shape else "1 number"
+    return "1 number" if math.prod(shape) == 1 else f"{shape_text(shape)} numbers"
 
 
 def show_model(model: nn.Module, input_shape: Sequence[int] | None) -> None:

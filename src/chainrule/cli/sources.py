@@ -328,15 +328,24 @@ def _read_npz_with_or_without_targets(name: str) -> SourceData:
     """An npz file in which y may be missing."""
     names = names_of(name)
     if "y" in names or "x" not in names:
-        found = read_npz(name)
-        return SourceData("npz", name, found.x, found.y, found.x_test, found.y_test)
+        return _of_archive(name, read_npz(name))
     try:
         x = as_arrays(read_archive(name, ["x"])["x"], f"{name}: x")
         check_finite(x, f"{name}: x")
     except (TypeError, ValueError) as error:
         raise FileError(f"{error}") from error
     assert isinstance(x, np.ndarray)
-    return SourceData("npz", name, x, None)
+    return SourceData("npz", name, _rows(x), None)
+
+
+def _of_archive(name: str, found: NpzArrays) -> SourceData:
+    x_test = None if found.x_test is None else _rows(found.x_test)
+    return SourceData("npz", name, _rows(found.x), found.y, x_test, found.y_test)
+
+
+def _rows(x: Array) -> Array:
+    """Inputs, of which those of one axis are rows of one number."""
+    return x.reshape(-1, 1) if x.ndim == 1 else x
 
 
 def _check_folder(name: str, kind: str, folder: str | None) -> None:
