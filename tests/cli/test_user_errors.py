@@ -77,6 +77,14 @@ def test_files_that_can_not_be_written(fails):
     assert os.listdir() == []
 
 
+def test_a_folder_of_parquet_files(fails, tmp_path):
+    (tmp_path / "houses").mkdir()
+    (tmp_path / "houses" / "part-0.snappy.parquet").write_bytes(b"PAR1")
+    for options in ([], ["--model", "realmlp"]):
+        text = fails("train", "houses", *options)
+        assert "houses is a folder of Parquet files. pandas.read_parquet(folder).to_par" in text
+
+
 @pytest.mark.skipif(
     os.name != "posix" or os.geteuid() == 0, reason="root may write to every folder"
 )

@@ -122,6 +122,11 @@ def kind_of(name: str) -> str:
     if name == STANDARD_INPUT:
         return "table"
     path = Path(name)
+    if path.is_dir() and next(path.glob("*.parquet"), None) is not None:
+        raise ValueError(
+            f"{name} is a folder of Parquet files. pandas.read_parquet(folder).to_parquet(file) "
+            "makes one file of them."
+        )
     if path.is_dir() or (path.exists() and images.is_image(path)):
         return "images"
     if not path.exists():
