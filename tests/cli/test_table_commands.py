@@ -331,6 +331,10 @@ def test_a_report_is_written(run, fails, table, tmp_path):
     usage = "--report needs test rows"
     assert usage in fails("train", table, "--report", "s.html", "--test-fraction", 0, code=2)
     assert "no folder" in fails("train", table, *QUICK, "--report", "none/r.html")
+    people(4).to_csv("few.csv", index=False)
+    few = fails("train", "few.csv", *QUICK, "--report", "s.html", "--out", "m")
+    assert "--report needs test rows, and of 4 rows none is held out" in few
+    assert not (tmp_path / "s.html").exists() and not (tmp_path / "m").exists()
 
 
 def test_presets_and_a_time_budget(run, table):

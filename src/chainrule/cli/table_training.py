@@ -41,6 +41,11 @@ def train_on_table(name: str, given: dict[str, Any]) -> bool:
     """
     table = read_table_to_train(name, given)
     say_notices(name, table.notices)
+    if given["report"] is not None and not len(table.test):
+        raise ValueError(
+            f"{name}: --report needs test rows, and of {len(table.y)} rows none is held out. Give "
+            "more rows."
+        )
     _say_data(table, inferred=given["task"] is None)
     _say_columns(table.columns)
     click.echo()
