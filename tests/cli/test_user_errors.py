@@ -38,6 +38,8 @@ def model(run, flowers):
         (["--optimizer", "lbfgs"], "sgd"),
         (["--activation", "step"], "relu"),
         (["--resume"], "--resume needs --checkpoint"),
+        (["--hidden", "none", "--batch-norm"], "--batch-norm is of hidden layers, and --hidden"),
+        (["--hidden", "none", "--dropout", "0.1"], "--dropout is of hidden layers, and --hidden"),
     ],
 )
 def test_values_of_options(fails, options, said):

@@ -59,7 +59,7 @@ Examples:
     type=Widths(),
     section="Model",
     models=ROW_MODELS,
-    help="Widths of the hidden layers; none for a linear model.  [default: 256,256,256 for "
+    help="Widths of the hidden layers, or none.  [default: 256,256,256 for "
     "realmlp, 128 for cnn, else 128,128]",
 )
 @option(
@@ -481,6 +481,9 @@ def _check_usage(data: str, folder: str | None, given: dict[str, Any]) -> None:
         raise click.UsageError(
             f"--momentum is for sgd and rmsprop; {given['optimizer']} has its own."
         )
+    if given["hidden"] == () and (given["batch_norm"] or given["dropout"]):
+        option = "--batch-norm" if given["batch_norm"] else "--dropout"
+        raise click.UsageError(f"{option} is of hidden layers, and --hidden none leaves none.")
     if given["report"] is not None and not given["test_fraction"]:
         raise click.UsageError("--report needs test rows: --test-fraction above 0.")
     if given["patience"] is not None and given["validation_fraction"] == 0:
