@@ -52,6 +52,8 @@ def read_table_to_use(
     if not _by_name(found.has_header, saved):
         frame = _in_order(name, frame, saved)
         which = "the model has no names of columns" if found.has_header else "it has no header"
+        if found.is_guessed:
+            which += ", and the first line is taken for names (--no-header if it is a row)"
         notices.append(f"{which}: columns are taken in the order of training")
     lacking = [column for column in used if column not in frame.columns]
     others = [c for c in frame.columns if c not in columns and c != saved.target]

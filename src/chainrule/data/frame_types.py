@@ -33,6 +33,7 @@ class Frame(NamedTuple):
         written: of labels that pandas took for numbers or booleans the texts of the file, where
             they are written in another way, as 01; else None.
         doubts: columns of text that seem to be numbers.
+        is_guessed: whether the first line of a text alone told that the file names the columns.
     """
 
     frame: Any
@@ -40,3 +41,4 @@ class Frame(NamedTuple):
     notice: str | None
     written: Any = None
     doubts: tuple[Doubt, ...] = ()
+    is_guessed: bool = False

@@ -83,7 +83,8 @@ def read_frame(
 
 def _checked(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     found = _read(name, file, wishes)
-    check_names(name, found.frame.columns, wishes.known)
+    remedy = " If the first line is a row, give --no-header." if found.is_guessed else ""
+    check_names(name, found.frame.columns, wishes.known, remedy)
     if not len(found.frame):
         raise FileError(f"{name} has a header but no rows. Give at least one row.")
     return found
@@ -116,7 +117,8 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
         file = io.BytesIO(file.read().decode("utf-16").encode())
     text = without_delimiter_line(file)
     try:
-        return read_text(name, text, wishes, is_plain=is_plain and text is file)
+        found = read_text(name, text, wishes, is_plain=is_plain and text is file)
+        return found._replace(is_guessed=found.has_header and wishes.header is None)
     except UnicodeDecodeError as error:
         raise FileError(
             f"{name} is not UTF-8 text ({other_byte(text)}). Save it as UTF-8: Excel calls it CSV "

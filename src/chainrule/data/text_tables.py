@@ -120,13 +120,15 @@ def without_delimiter_line(file: BinaryIO) -> BinaryIO:
     return io.BytesIO(line[1] + file.read()) if line else file
 
 
-def check_names(name: str, columns: Iterable[str], known: Sequence[str] = ()) -> None:
+def check_names(
+    name: str, columns: Iterable[str], known: Sequence[str] = (), remedy: str = ""
+) -> None:
     """Raise FileError where two columns have one name, which is one of `known` if any are."""
     wanted = frozenset(known)
     try:
         check_distinct((c for c in columns if not known or c in wanted), name)
     except ValueError as error:
-        raise FileError(str(error)) from None
+        raise FileError(f"{error}{remedy}") from None
 
 
 def check_has_features(name: str, names: Sequence[str]) -> None:
