@@ -13,7 +13,7 @@ from chainrule.cli.sources import column_index, saying_what_text_is_for
 from chainrule.cli.table_data import naming
 from chainrule.cli.tasks import choose_task, inferred_task
 from chainrule.data import cells
-from chainrule.data.frame_cells import Doubt, is_text
+from chainrule.data.frame_cells import Doubt, as_numbers, is_text
 from chainrule.data.frame_types import Frame
 from chainrule.data.frames import read_frame
 from chainrule.data.text_tables import Layout, check_has_features
@@ -107,6 +107,9 @@ def read_table_to_train(name: str, given: Mapping[str, Any]) -> TableToTrain:
     if task == "regression":
         with naming(name):
             fit_target(task, y)  # which refuses numbers that are too large
+    for column in asked["categorical"]:
+        if _are_whole(x[column]):
+            x[column] = as_numbers(x[column])
     train, test = _parts(y, task, given["test_fraction"], given["seed"])
     with naming(name):
         columns = tabular.Columns.fit(
@@ -260,6 +263,16 @@ def _notice_of_signs(column: Any, other: str) -> list[str]:
         f"column {column.name!r:.80} is read as text, for {checks.listed(shown)} among its "
         f"numbers: leave such cells empty where numbers are missing, or {other}"
     ]
+
+
+def _are_whole(column: Any) -> bool:
+    """Whether the texts of a column are whole numbers, but for signs of missing ones.
+
+    pandas writes 2 as 2.0 beside a gap: as numbers both are one category. 02 stays a text.
+    """
+    texts = {text.strip() for text in column.dropna() if isinstance(text, str)}
+    plain = (t.removeprefix("-").removesuffix(".0") for t in texts if not cells.is_missing(t))
+    return is_text(column) and all(cells.whole(text) is not None for text in plain)
 
 
 def _is_sign(text: str) -> bool:
