@@ -274,6 +274,19 @@ def test_empty_lines_above_the_header_take_no_row(tmp_path, above, end, mark):
     assert read_columns(path)[1].tolist() == [[1, 2], [3, 4]]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("empty", ["", "  "])
+@pytest.mark.parametrize("header", [True, False])
+def test_an_empty_cell_below_an_empty_line_stays_in_its_column(tmp_path, end, empty, header):
+    pytest.importorskip("pandas")
+    path = tmp_path / "table.csv"
+    lines = [*["a,b,c"] * header, '1,2,"x ""\r"', empty, ",3, y", empty, ",,z", ""]
+    path.write_bytes(end.join(lines).encode())
+    frame = read_frame(path, header=header, text=lambda layout: range(3)).frame
+    found = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+    assert found == [["1", "2", 'x "\r'], [None, "3", "y"], [None, None, "z"]]
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [

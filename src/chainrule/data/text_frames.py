@@ -148,6 +148,7 @@ class _TextTable:
             sample = text.read(_SAMPLE)
             text.seek(0)
             above = sum(len(text.readline()) for _ in range(self.layout.records_before))
+            ends_by_returns = text.readline().endswith("\r")
         delimiter = self.layout.delimiter
         lines = _LINE_END.split(sample)
         # The last line of a part may be cut off in a number.
@@ -155,7 +156,9 @@ class _TextTable:
         self.has_commas = frame_cells.has_decimal_commas(self._lines, delimiter)
         # pandas reads a file that it opens itself in half the time.
         self._source: Any = Path(name).absolute() if is_plain else file
-        if above:  # empty lines, of which pandas skips more where carriage returns end them
+        if ends_by_returns:
+            self._source = self._with_line_feeds()
+        elif above:  # empty records, which pandas takes for rows where they are quotes
             file.seek(0)
             self._source = io.BytesIO(file.read().removeprefix(codecs.BOM_UTF8)[above:])
         self._numbers = {"decimal": "," if self.has_commas else "."}
@@ -174,6 +177,20 @@ class _TextTable:
         text = io.TextIOWrapper(self._file, encoding="utf-8-sig", newline="")
         yield text
         text.detach()
+
+    def _with_line_feeds(self) -> io.StringIO:
+        """The records of a table whose lines end with carriage returns alone, without empty ones.
+
+        Below an empty line of such a file pandas leaves out an empty first cell.
+        """
+        delimiter, is_wide = self.layout.delimiter, len(self.layout.names) > 1
+        source = io.StringIO()
+        writer = csv.writer(source, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        with self._opened() as text:
+            reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
+            rows = islice(reader, self.layout.records_before, None)
+            writer.writerows(row for row in rows if row and not (is_wide and row == [""]))
+        return source
 
     def read(self, dtypes: dict[int, type], labels: Collection[int]) -> Any:
         """The table.
