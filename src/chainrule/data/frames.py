@@ -1,4 +1,4 @@
-"""Tables of anything in files: CSV in any dialect, compressed or not, and Parquet, as frames.
+"""Tables of anything in files: CSV, gzipped or not, and Parquet, as frames.
 
 pandas reads the cells, so they mean what its users expect. The layout of a text (its delimiter,
 whether its first line holds names) is told by `text_tables`, as for tables of numbers.
