@@ -237,6 +237,28 @@ def test_a_model_that_was_saved_in_python(run):
     assert re.search(r"^data +60 rows$", found, re.MULTILINE)
 
 
+@pytest.mark.parametrize("numbered", [False, True])
+def test_a_model_of_columns_without_names_that_was_saved_in_python(run, fails, numbered):
+    """Of an array, and of a frame that pandas made of one; the second column is not used."""
+    x = np.random.default_rng(0).normal(size=(60, 3)) * [1, 0, 1]
+    frame = pd.DataFrame(x)
+    model = tabular.fit(frame if numbered else x, x[:, 0] + 1, "regression", epochs=2, hidden=[8])
+    model.save("m")
+    named = frame.set_axis(list("abc"), axis=1)
+    files = {"--header": (frame, True), "index": (frame, True), "names": (named, True)}
+    for form, (content, header) in (files | {"--no-header": (frame, False)}).items():
+        content.to_csv("t.csv", index=form == "index", header=header)
+        options = [form] * form.startswith("--")
+        predicted = np.array(run("predict", "m", "t.csv", *options).stdout.split()[1:], float)
+        np.testing.assert_allclose(predicted, model.predict(x), rtol=1e-6)
+    if numbered:
+        frame[[2, 0]].assign(more=1).to_csv("t.csv", index=False)
+        predicted = np.array(run("predict", "m", "t.csv").stdout.split()[1:], float)
+        np.testing.assert_allclose(predicted, model.predict(x), rtol=1e-6)
+        frame[[2, 1]].assign(more=1).to_csv("t.csv", index=False)
+        assert "t.csv lacks x0. The model takes x0, x2" in fails("predict", "m", "t.csv")
+
+
 def test_several_targets_have_a_column_each(run):
     frame = people()
     targets = frame[["age", "income"]].to_numpy()

@@ -11,6 +11,7 @@ import click
 from chainrule import checks
 from chainrule.cli.saved_table import SavedTable
 from chainrule.cli.sources import kind_of
+from chainrule.data.cells import whole
 from chainrule.data.frames import read_frame
 from chainrule.data.text_tables import Layout, check_names
 from chainrule.errors import FileError, printable
@@ -36,20 +37,23 @@ def read_table_to_use(
         raise ValueError(
             f"{name} is no table, and the model was trained on one. Give a .csv or .parquet file."
         )
-    columns = saved.model.columns.names
+    columns, numbered = saved.model.columns.names, saved.model.columns.numbered
     described = saved.model.columns.describe()
     used = [str(c["name"]) for c in described if c["kind"] != "unused"]
     found = read_frame(
         name,
         header=header,
-        known=used,
+        known=[column.removeprefix("x") for column in used] if numbered else used,
         widths=(len(columns), len(columns) + 1),
         text=lambda layout: _text_columns(layout, saved),
         labels=lambda names, has_header: _label_column(names, has_header, saved),
     )
     notices = [found.notice] if found.notice else []
     frame = found.frame
-    if not _by_name(found.has_header, saved):
+    names = _known_names(frame.columns, found.has_header, saved)
+    if names is not None:
+        frame = frame.set_axis(names, axis=1)
+    else:
         frame = _in_order(name, frame, saved)
         which = "the model has no names of columns" if found.has_header else "it has no header"
         if found.is_guessed:
@@ -63,10 +67,12 @@ def read_table_to_use(
             f"{checks.listed(used)}; the file has {checks.listed(frame.columns)}"
             f"{hint(lacking, others) or '. Name the columns as in training'}."
         )
-    check_names(name, frame.columns, [saved.target])
+    check_names(name, frame.columns, [*used, saved.target])
     if others:
         notices.append(f"ignored, as not used in training: {checks.listed(others)}")
     say_notices(name, notices)
+    if numbered or not saved.model.columns.named:  # which takes all columns, by their places
+        return frame.reindex(columns=columns)
     return frame[used + [saved.target] * (saved.target in frame.columns)]
 
 
@@ -85,9 +91,18 @@ def naming(place: str) -> Iterator[None]:
         raise ValueError(f"{place}: {error}") from error
 
 
-def _by_name(has_header: bool, saved: SavedTable) -> bool:
-    """Whether columns are known by their names, not by their order."""
-    return has_header and bool(saved.metadata.get("header", True))
+def _known_names(names: Sequence[str], has_header: bool, saved: SavedTable) -> list[str] | None:
+    """The names by which the model knows the columns; None where they are known by their order.
+
+    Where pandas gave numbers to the columns of an array, "0" is known as "x0".
+    """
+    columns = saved.model.columns
+    if not has_header or not saved.metadata.get("header", columns.named):
+        return None
+    if not columns.numbered:
+        return list(names)
+    known = [name if whole(name) is None else f"x{name}" for name in names]
+    return known if set(known).intersection(columns.names) else None
 
 
 def _text_columns(layout: Layout, saved: SavedTable) -> list[int]:
@@ -99,17 +114,18 @@ def _text_columns(layout: Layout, saved: SavedTable) -> list[int]:
     }
     if isinstance((saved.model.classes or (None,))[0], str):
         text.add(saved.target)
-    names: Sequence[str] = layout.names
-    skipped = 0
-    if not _by_name(layout.header_lines > 0, saved):
+    names, skipped = _known_names(layout.names, layout.header_lines > 0, saved), 0
+    if names is None:
         skipped = int(layout.may_have_index)
-        names = _names_in_order(len(names) - skipped, saved)
+        names = _names_in_order(len(layout.names) - skipped, saved)
     return [number for number, name in enumerate(names, skipped) if name in text]
 
 
 def _label_column(names: Sequence[str], has_header: bool, saved: SavedTable) -> str | None:
     """The name that a file has for the target's column, if it is there."""
-    known = names if _by_name(has_header, saved) else _names_in_order(len(names), saved)
+    known = _known_names(names, has_header, saved)
+    if known is None:
+        known = _names_in_order(len(names), saved)
     return dict(zip(known, names, strict=False)).get(saved.target)
 
 
