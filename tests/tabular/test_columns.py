@@ -183,6 +183,19 @@ def test_unknown_and_rare_categories():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("rows", [6, 60])
+def test_blanks_around_a_category_mean_nothing_but_where_they_tell_two_apart(rows):
+    """pandas keeps the blanks behind the commas of a file, others leave them out."""
+    names = [f" c{k % (rows // 3)}" for k in range(rows)]
+    columns = Columns.fit(pd.DataFrame({"a": names}))
+    plain = {"a": [name.strip() for name in names]}
+    for name, found in columns.transform(plain).items():
+        np.testing.assert_array_equal(found, columns.transform({"a": names})[name])
+    both = Columns.fit([["a"], [" a"], ["b"], ["a"]])
+    found = both.transform([["a"], [" a"], ["a "], ["b "]])["numbers"]
+    assert found.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
+
+
 def test_a_category_is_the_same_whatever_type_holds_it():
     columns = Columns.fit(pd.DataFrame({"n": [1, 2, 3, 1]}), categorical=["n"])
     for values in ([2, 3], [2.0, 3.0], ["2", "3"], pd.Categorical([2, 3])):

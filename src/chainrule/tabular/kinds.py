@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias, get_args
@@ -131,6 +132,18 @@ class Category:
         return {value: number for number, value in enumerate(self.values, 2)}
 
     @cached_property
+    def _without_blanks(self) -> dict[str, int]:
+        """The number of each value by its text without blanks around it, if no other has that."""
+        counts = Counter(map(str.strip, self.values))
+        numbers = {value.strip(): number for value, number in self._known.items()}
+        return {text: number for text, number in numbers.items() if counts[text] == 1}
+
+    def _number(self, text: str) -> int:
+        """The number of a value, which may have other blanks around it; 0 of an unknown one."""
+        value = canonical(text, self.meaning)
+        return self._known.get(value) or self._without_blanks.get(value.strip(), 0)
+
+    @cached_property
     def _has_large(self) -> bool:
         """Whether some are whole numbers that float64 does not tell apart."""
         is_number = self.meaning == "numbers"
@@ -139,11 +152,7 @@ class Category:
     def encode(self, cells: Cells) -> Encoded:
         if cells.rounded is not None and self._has_large:
             check_exact(cells, self.name)
-        known = self._known
-        code = {
-            text: 1 if text is None else known.get(canonical(text, self.meaning), 0)
-            for text in set(cells.values)
-        }
+        code = {text: 1 if text is None else self._number(text) for text in set(cells.values)}
         codes = np.array([code[text] for text in cells.values], np.int64)
         if self.is_embedded:
             if not self.has_missing:
@@ -151,7 +160,9 @@ class Category:
             return Encoded([], [], codes)
         if len(self.values) == 2:
             return Encoded([], [np.array([0.0, 0.0, -1.0, 1.0])[codes]])
-        return Encoded([], [(codes == number).astype(np.float64) for number in known.values()])
+        return Encoded(
+            [], [(codes == number).astype(np.float64) for number in self._known.values()]
+        )
 
     def checked(self) -> Category:
         if isinstance(self.values, str) or not all(isinstance(v, str) for v in self.values):
