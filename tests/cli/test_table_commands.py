@@ -235,6 +235,10 @@ def test_a_model_that_was_saved_in_python(run):
     found = run("info", "m").stdout
     assert "regression" in found and "None" not in found
     assert re.search(r"^data +60 rows$", found, re.MULTILINE)
+    frame = frame.rename(columns={"age": "prediction"})
+    tabular.fit(frame, frame["income"], "regression", epochs=2).save("m")
+    frame.to_csv("t.csv", index=False)
+    assert len(run("predict", "m", "t.csv").stdout.split()) == 61
 
 
 @pytest.mark.parametrize("numbered", [False, True])

@@ -73,7 +73,8 @@ def read_table_to_use(
     say_notices(name, notices)
     if numbered or not saved.model.columns.named:  # which takes all columns, by their places
         return frame.reindex(columns=columns)
-    return frame[used + [saved.target] * (saved.target in frame.columns)]
+    wanted = {*used, saved.target}
+    return frame[[column for column in frame.columns if column in wanted]]
 
 
 def say_notices(name: str, notices: Iterable[str]) -> None:
