@@ -241,6 +241,18 @@ def test_a_model_that_was_saved_in_python(run):
     assert len(run("predict", "m", "t.csv").stdout.split()) == 61
 
 
+def test_a_model_of_a_file_whose_blanks_pandas_has_kept(run, tmp_path):
+    text = "".join(f"{i % 11}, {'uvw'[i % 3]}, {i % 3 * 9}.5\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"age, kind, y\n{text}")
+    frame = pd.read_csv("t.csv")
+    assert list(frame) == ["age", " kind", " y"] and set(frame[" kind"]) == {" u", " v", " w"}
+    model = tabular.fit(frame[["age", " kind"]], frame[" y"], "regression", epochs=20, hidden=[8])
+    model.save("m")
+    predicted = np.array(run("predict", "m", "t.csv").stdout.split()[1:], float)
+    np.testing.assert_allclose(predicted, model.predict(frame), rtol=1e-6)
+    assert np.ptp(predicted) > 3
+
+
 @pytest.mark.parametrize("numbered", [False, True])
 def test_a_model_of_columns_without_names_that_was_saved_in_python(run, fails, numbered):
     """Of an array, and of a frame that pandas made of one; the second column is not used."""

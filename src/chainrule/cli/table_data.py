@@ -95,13 +95,16 @@ def naming(place: str) -> Iterator[None]:
 def _known_names(names: Sequence[str], has_header: bool, saved: SavedTable) -> list[str] | None:
     """The names by which the model knows the columns; None where they are known by their order.
 
-    Where pandas gave numbers to the columns of an array, "0" is known as "x0".
+    Where pandas gave numbers to the columns of an array, "0" is known as "x0". A file's names are
+    without blanks around them, which pandas keeps.
     """
     columns = saved.model.columns
     if not has_header or not saved.metadata.get("header", columns.named):
         return None
     if not columns.numbered:
-        return list(names)
+        mine = frozenset(columns.names)
+        own = {name.strip(): name for name in columns.names}
+        return [name if name in mine else own.get(name, name) for name in names]
     known = [name if whole(name) is None else f"x{name}" for name in names]
     return known if set(known).intersection(columns.names) else None
 
