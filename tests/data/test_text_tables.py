@@ -274,6 +274,15 @@ def test_empty_lines_above_the_header_take_no_row(tmp_path, above, end, mark):
     assert read_columns(path)[1].tolist() == [[1, 2], [3, 4]]
 
 
+@pytest.mark.parametrize("above", ["Measured today", "# measured today, in Bern", '"#a"'])
+def test_a_comment_above_the_names_is_told(write, above):
+    pytest.importorskip("pandas")
+    path = write(f"{above}\na,b,c\n1,2,3\n")
+    for reads in (read_frame, read_columns):
+        with pytest.raises(FileError, match=r"line 2: expected . cells? .*above the names .* dele"):
+            reads(path)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("empty", ["", "  "])
 @pytest.mark.parametrize("header", [True, False])

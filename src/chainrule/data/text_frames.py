@@ -318,7 +318,7 @@ class _TextTable:
                     place = f"{self._name}, line {end}"
                     if begin < end:
                         place += f", in one row with line {begin} by its quotes"
-                    raise FileError(uneven(place, width, len(cells)))
+                    raise FileError(uneven(place, self.layout.names, len(cells)))
         return begin
 
     def doubts(self, columns: Any) -> Iterator[Doubt]:

@@ -140,11 +140,12 @@ def check_has_features(name: str, names: Sequence[str]) -> None:
         )
 
 
-def uneven(place: str, expected: int, found: int) -> str:
-    """What is wrong with a row that has not as many cells as the first line."""
+def uneven(place: str, first: Sequence[str], found: int) -> str:
+    """What is wrong with a row that has not as many cells as the first line, whose are given."""
+    expected = len(first)
     text = f"{place}: expected {expected} cell{'s' * (expected > 1)} as in the first line, found "
     text += f"{found}. Give every row the same columns."
-    if expected == 1:
+    if expected == 1 or first[0].startswith("#"):
         text += " A title or comments above the names of the columns are not read: delete them."
     return text
 
@@ -461,7 +462,7 @@ def _load_cell_by_cell(
                 f"{path}, line {blank}, column {layout.names[0]!r:.80}: {texts.fault('')}"
             )
         if len(cells) != len(layout.names):
-            raise FileError(uneven(place, len(layout.names), len(cells)))
+            raise FileError(uneven(place, layout.names, len(cells)))
         for column in columns:
             value = texts.number(cells[column])
             if value is None:
