@@ -181,7 +181,7 @@ def test_predictions_go_into_a_pipe(run, flowers):
     os.mkfifo("pipe")
     reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        run("predict", "model", flowers, "--out", "pipe")
+        assert run("predict", "model", flowers, "--out", "pipe").stdout == ""
         assert os.read(reader, 10_000).decode() == run("predict", "model", flowers).stdout
     finally:
         os.close(reader)

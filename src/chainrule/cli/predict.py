@@ -105,10 +105,11 @@ def _check_form(out: str | None) -> None:
 def _give(text: str, rows: int, out: str | None) -> None:
     """Write predictions to a file, or to standard output."""
     from chainrule.cli.output import say, write
-    from chainrule.system.atomic_files import write_atomically
+    from chainrule.system.atomic_files import is_stream, write_atomically
 
     if out is None:
         write(text)
         return
     write_atomically(out, text.encode())
-    say(f"{rows:,} predictions: {out}")
+    if not is_stream(out):  # as /dev/stdout, where it would follow the predictions
+        say(f"{rows:,} predictions: {out}")
