@@ -297,6 +297,17 @@ def test_standard_input(start, table, tmp_path):
     assert found.exit_code == 1
     assert found.output.startswith("Error: standard input is empty")
     assert found.output.count("\n") == 1
+    found = CliRunner().invoke(main, ["predict", "model", "-"], input=b"x" + content)
+    assert found.output.startswith("Error: standard input lacks age")
+    changed = content.replace(b"Zug", b"Zug,,")
+    found = CliRunner().invoke(main, ["predict", "model", "-"], input=changed)
+    assert found.output.startswith("Error: standard input, line")
+    old = people().assign(age="old", more=1).to_csv(index=False)
+    found = CliRunner().invoke(main, ["predict", "model", "-"], input=old)
+    assert found.output.startswith("Note: standard input: ignored, as not used in training: more")
+    assert "Error: standard input: column 'age' held numbers" in found.output
+    info = CliRunner().invoke(main, ["info", "model"]).output
+    assert "standard input: 48 rows" in info and "-:" not in info
 
 
 WRITTEN = {

@@ -27,7 +27,7 @@ from chainrule.data.text_tables import (
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.markup import shape_text
-from chainrule.system.reading import STANDARD_INPUT
+from chainrule.system.reading import INPUT_IN_WORDS, STANDARD_INPUT
 
 BUILT_IN = ("digits", "mnist", "fashion-mnist", "cifar10")
 
@@ -134,6 +134,11 @@ def kind_of(name: str) -> str:
     return "npz" if path.suffix.lower() == ".npz" else "table"
 
 
+def in_words(name: str) -> str:
+    """A file's name as messages have it."""
+    return INPUT_IN_WORDS if name == STANDARD_INPUT else name
+
+
 def default_model(name: str) -> str:
     """The model that is trained on a source of data unless another one is asked for."""
     return {"images": "cnn", "table": "realmlp"}.get(kind_of(name), "mlp")
@@ -213,6 +218,7 @@ def read_to_train(
         return _of_archive(name, found)
     with saying_what_text_is_for(name):
         table = read_text_table(name, header=header, takes_input=True)
+    name = in_words(name)
     names, values = table.names, table.values
     check_has_features(name, names)
     check_names(name, names)
@@ -377,15 +383,16 @@ def _read_table_of(
             f"{name} is a table, but the model was trained on {trained_on['kind']}, rows "
             f"of shape {_shape(trained_on['shape'])}. Give data of that shape."
         )
+    place = in_words(name)
     target, target_index = trained_on["target"], trained_on["target_index"]
     found: dict[str, Any] = {"notice": None}
 
     def choose(layout: Layout) -> list[int]:
         names = layout.names
         if trained_on["header"] and layout.header_lines:
-            x, y = _places_by_name(name, names, columns, target if with_target else None)
+            x, y = _places_by_name(place, names, columns, target if with_target else None)
         else:
-            x, y = _places(name, layout, columns, target_index)
+            x, y = _places(place, layout, columns, target_index)
             y = y if with_target else None
             which = "the model has no names of columns"
             if trained_on["header"]:
@@ -406,7 +413,7 @@ def _read_table_of(
     if found["has_target"]:
         values, y = values[:, :-1], values[:, -1]
     return SourceData(
-        "table", name, values, y, columns=tuple(columns), target=target, notice=found["notice"]
+        "table", place, values, y, columns=tuple(columns), target=target, notice=found["notice"]
     )
 
 

@@ -10,7 +10,7 @@ import click
 
 from chainrule import checks
 from chainrule.cli.saved_table import SavedTable
-from chainrule.cli.sources import kind_of
+from chainrule.cli.sources import in_words, kind_of
 from chainrule.data.cells import whole
 from chainrule.data.frames import read_frame
 from chainrule.data.text_tables import Layout, check_names
@@ -48,6 +48,7 @@ def read_table_to_use(
         text=lambda layout: _text_columns(layout, saved),
         labels=lambda names, has_header: _label_column(names, has_header, saved),
     )
+    name = in_words(name)
     notices = [found.notice] if found.notice else []
     frame = found.frame
     names = _known_names(frame.columns, found.has_header, saved)
@@ -80,7 +81,7 @@ def read_table_to_use(
 def say_notices(name: str, notices: Iterable[str]) -> None:
     """Print, to standard error, what a user should know of how a table was read."""
     for notice in notices:
-        click.echo(printable(f"Note: {name}: {notice}."), err=True)
+        click.echo(printable(f"Note: {in_words(name)}: {notice}."), err=True)
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def naming(place: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{place}: {error}") from error
+        raise ValueError(f"{in_words(place)}: {error}") from error
 
 
 def _known_names(names: Sequence[str], has_header: bool, saved: SavedTable) -> list[str] | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import checks, tabular
-from chainrule.cli.sources import column_index, saying_what_text_is_for
+from chainrule.cli.sources import column_index, in_words, saying_what_text_is_for
 from chainrule.cli.table_data import naming
 from chainrule.cli.tasks import choose_task, inferred_task
 from chainrule.data import cells
@@ -80,6 +80,7 @@ def read_table_to_train(name: str, given: Mapping[str, Any]) -> TableToTrain:
             labels=lambda names, _: _column(names, given["target"]),
             doubts=True,
         )
+    name = in_words(name)
     names = tuple(found.frame.columns)
     x, y, written, target, notices = _divide(name, found, given["target"])
     asked: dict[str, list[str]] = {}
