@@ -235,7 +235,9 @@ def test_a_model_that_was_saved_in_python(run):
     found = run("info", "m").stdout
     assert "regression" in found and "None" not in found
     assert re.search(r"^data +60 rows$", found, re.MULTILINE)
-    frame = frame.rename(columns={"age": "prediction"})
+    frame = frame.rename(columns={"age": "prediction", "town": "Unnamed: 0"})
+    frame["Unnamed: 0"] = np.arange(60) // 2  # as of two files, one below the other
+    frame = frame[["Unnamed: 0", *frame.columns.drop("Unnamed: 0")]]
     tabular.fit(frame, frame["income"], "regression", epochs=2).save("m")
     frame.to_csv("t.csv", index=False)
     assert len(run("predict", "m", "t.csv").stdout.split()) == 61

@@ -296,7 +296,8 @@ def read_layout(
     if not header:
         return Layout(delimiter, unnamed, 0, 0, may_have_index=False)
     names = tuple(cell or name for cell, name in zip(cells, unnamed, strict=True))
-    may_have_index = len(cells) > 1 and _INDEX.fullmatch(cells[0]) is not None
+    is_of_index = _INDEX.fullmatch(cells[0]) is not None and cells[0] not in known
+    may_have_index = len(cells) > 1 and is_of_index
     return Layout(delimiter, names, header_lines, before, may_have_index)
 
 
