@@ -22,6 +22,7 @@ from click.testing import CliRunner
 import chainrule as cr
 from chainrule import nn, serve, tabular
 from chainrule.cli import main
+from chainrule.serve import pages
 
 pytest.importorskip("starlette")
 
@@ -190,15 +191,15 @@ def test_columns_that_are_not_used_may_hold_anything():
     (expected,) = model.predict({"age": [3]})
     for row in ({"age": 3}, {"age": 3, "town": ["a", "b"], "id": {}}, [[], 3, {}]):
         assert served.outputs(served.rows([row])) == pytest.approx(expected, rel=1e-6)
-    docs = html.unescape(serve.pages.docs(served, "m", 1, "http://here/"))
+    docs = html.unescape(pages.docs(served, "m", 1, "http://here/"))
     assert "a list of 3 values, also of what is not used: 'id', 'age', 'town'. Other names" in docs
 
 
 def test_a_row_of_one_number():
     served = serve.ServedArray(cr.Predictor(nn.ReLU()), ())
     assert served.outputs(served.rows([5, -1])).tolist() == [5, 0]
-    assert "<p>A row is a number.</p>" in serve.pages.docs(served, "m", 1, "http://here/")
-    post = serve.pages.openapi(served, "m")["paths"]["/predict"]["post"]
+    assert "<p>A row is a number.</p>" in pages.docs(served, "m", 1, "http://here/")
+    post = pages.openapi(served, "m")["paths"]["/predict"]["post"]
     schema = post["requestBody"]["content"]["application/json"]["schema"]
     assert schema["properties"]["rows"]["items"] == {"type": "number"}
     with pytest.raises(ValueError, match="row 1 is a number, got shape"):
