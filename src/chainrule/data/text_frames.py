@@ -91,10 +91,10 @@ class _Distinct:
     def __init__(self, table: _TextTable, column: Any, is_kept: bool) -> None:
         import pandas as pd
 
-        self._table = table
+        self._table, self._column = table, column
         self._codes, texts = pd.factorize(column)
         gap = [np.nan] if (self._codes < 0).any() else []  # its code, -1, takes the last text
-        self.texts = pd.Series([*texts, *gap], dtype=object)
+        self.texts = pd.Series([*texts, *gap], dtype=column.dtype)
         values = self.texts_of() if is_kept else table.parsed(self.texts)
         self.values = table.mended(values, is_kept, self.texts_of)
 
@@ -106,6 +106,8 @@ class _Distinct:
         """A column of the values of the texts."""
         import pandas as pd
 
+        if values.equals(self.texts):
+            return self._column
         return pd.Series(values.array.take(self._codes))
 
 
