@@ -226,7 +226,9 @@ class _TextTable:
             except pd.errors.EmptyDataError:
                 return pd.DataFrame(columns=range(len(self.layout.names)))
         for number in {*table} - {*dtypes}:
-            table[number] = _without_empty(table[number])
+            column = table[number]
+            if (found := _without_empty(column)) is not column:
+                table[number] = found
         return table
 
     def mended(self, column: Any, is_kept: bool, texts_of: Callable[[], Any]) -> Any:
