@@ -504,14 +504,13 @@ def test_rows_without_weight_have_no_part_in_the_columns_of_an_ensemble():
     assert model.columns == tabular.Columns.fit(frame, rows=np.flatnonzero(used))
 
 
-def test_predictions_of_an_ensemble_have_the_range_of_all_rows():
-    """Each row that counts is for some member to train on."""
+@pytest.mark.parametrize("given", [{}, {"preset": "ensemble", "members": 2}])
+def test_predictions_have_the_range_of_all_rows_that_count(given):
     weights = (np.arange(300) < 290).astype(float)
     for seed in range(3):  # by any order of the rows
         model = tabular.fit(
-            X, Y, "regression", preset="ensemble", members=2, sample_weight=weights, epochs=1,
-            seed=seed, **SMALL,
-        )  # fmt: skip
+            X, Y, "regression", sample_weight=weights, epochs=1, seed=seed, **given, **SMALL
+        )
         target, used = model.target, Y[:290]
         assert target.low + target.high == (used.min(), used.max())
 

@@ -185,8 +185,7 @@ def fit(
     parts = _parts(used, classes, count, seed, fraction)
     fitted = whole
     if classes is None:
-        seen = parts[0].train if count == 1 else used  # by some member at least
-        fitted = fit_target(task, target, parts[0].train, seen, loss=loss, quantiles=quantiles)
+        fitted = fit_target(task, target, parts[0].train, used, loss=loss, quantiles=quantiles)
         check_near(fitted, target, used)
         encoded = fitted.encode(target)
     if columns is None:  # of several members each row that counts is for some to train on

@@ -97,8 +97,8 @@ class Numbers:
     Attributes:
         mean, scale: of each target on the training rows; the scale of a constant one is 1, or what
             float64 rounds of it if that is more.
-        low, high: the range of each target there, within which predictions are clipped; of several
-            members that of all their rows.
+        low, high: the range of each target, the rows held out included, within which predictions
+            are clipped.
         is_vector: whether a target is one number, not a row of them.
         loss: "squared_error", "quantile" or "gaussian".
         quantiles: the levels, rising, where that is "quantile".
@@ -136,7 +136,7 @@ class Numbers:
         return values
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
-        """Predictions in the units of the targets, clipped to the range of the training.
+        """Predictions in the units of the targets, clipped to their range.
 
         Of quantiles it is the median: between the two around it if they do not hold it, the nearest
         if all are on one side. Of a Gaussian it is the mean.
