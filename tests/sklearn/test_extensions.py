@@ -121,6 +121,9 @@ def test_class_weight_is_a_weight_of_rows():
     balanced.fit(X, THREE)
     with pytest.raises(ValueError, match="give a dict"):
         balanced.partial_fit(X, THREE)
+    of_labels = classifier(class_weight=["balanced", {0: 1.0, 1: 2.0}])
+    with pytest.raises(ValueError, match="a list of dicts"):
+        of_labels.partial_fit(X, np.stack([THREE == 0, THREE == 1], axis=1), classes=[0, 1])
 
 
 def test_rows_to_validate_on():

@@ -238,12 +238,14 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             The estimator.
 
         Raises:
-            ValueError: for class_weight='balanced', or a first call without `classes`.
+            ValueError: for class_weight='balanced', also in a list, or a first call without
+                `classes`.
         """
-        if self.class_weight == "balanced":
+        given = self.class_weight if isinstance(self.class_weight, list) else [self.class_weight]
+        if any(isinstance(weight, str) for weight in given):
             raise ValueError(
                 "class_weight='balanced' needs all rows, and partial_fit sees some: give a dict, "
-                "as of sklearn.utils.class_weight.compute_class_weight"
+                "or a list of dicts, as of sklearn.utils.class_weight.compute_class_weight"
             )
         if _check_partial_fit_first_call(self, classes):
             self._labels = Labels(y)
