@@ -72,6 +72,8 @@ def test_another_schedule_goes_on_from_the_lower_rate():
         (lambda o: optim.ReduceLROnPlateau(o, "best"), "mode is 'min' or 'max'"),
         (lambda o: optim.ReduceLROnPlateau(o, factor=1.0), "factor lies between 0 and 1"),
         (lambda o: optim.ReduceLROnPlateau(o, min_lr=[0.1]), "1 numbers for 2 parameter groups"),
+        (lambda o: optim.ReduceLROnPlateau(o, min_lr="low"), "min_lr is a number, got 'low'"),
+        (lambda o: optim.ReduceLROnPlateau(o, min_lr=np.array(0.1)), "min_lr is a number, got arr"),
         (lambda o: optim.ReduceLROnPlateau(o, threshold_mode="x"), "'rel' or 'abs'"),
         (lambda o: optim.ReduceLROnPlateau(o, eps=-1), "eps is not negative"),
         (lambda o: optim.ReduceLROnPlateau(o).step(None), "metrics is a number, got None"),

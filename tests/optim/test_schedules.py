@@ -315,6 +315,7 @@ def test_the_rate_acts_on_the_next_step():
         (lambda o: optim.CosineAnnealingWarmRestarts(o, 1, 1, -1), "eta_min is not negative"),
         (lambda o: optim.OneCycleLR(o, -1.0, 50), "max_lr is not negative, got -1.0"),
         (lambda o: optim.OneCycleLR(o, [1.0], 50), "max_lr: 1 numbers for 2 parameter groups"),
+        (lambda o: optim.OneCycleLR(o, cr.tensor(1.0), 50), "max_lr is a number, got tensor"),
         (lambda o: optim.OneCycleLR(o, 1.0, 0), "total_steps is at least 1"),
         (lambda o: optim.OneCycleLR(o, 1.0, 3), "phases would end at steps -0.1, 2: take more"),
         (

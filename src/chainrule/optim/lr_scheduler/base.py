@@ -347,7 +347,11 @@ def per_group(
 ) -> list[float]:
     """The number of each group."""
     groups = len(getattr(optimizer, "param_groups", [()]))
-    values = list(given) if isinstance(given, Iterable) else [given] * groups
+    # Text, and arrays without axes, are Iterable by their type: `check` says what is wrong.
+    is_one = isinstance(given, str) or getattr(given, "ndim", 1) == 0
+    values: list[Any] = [given] * groups
+    if isinstance(given, Iterable) and not is_one:
+        values = list(given)
     if len(values) != groups:
         raise ValueError(f"{name}: {len(values)} numbers for {groups} parameter groups")
     return [float(check(name, value)) for value in values]
