@@ -275,6 +275,11 @@ def test_a_model_of_columns_without_names_that_was_saved_in_python(run, fails, n
         np.testing.assert_allclose(predicted, model.predict(x), rtol=1e-6)
         frame[[2, 1]].assign(more=1).to_csv("t.csv", index=False)
         assert "t.csv lacks x0. The model takes x0, x2" in fails("predict", "m", "t.csv")
+        frame.assign(prediction=model.predict(x) + 0.5).to_csv("t.csv", index=False)
+        assert "mae 0.5 " in run("evaluate", "m", "t.csv").stdout
+        assert run("explain", "m", "t.csv", "--row", "3").stdout
+        predicted = np.array(run("predict", "m", "t.csv").stdout.split()[1:], float)
+        np.testing.assert_allclose(predicted, model.predict(x), rtol=1e-6)
 
 
 def test_several_targets_have_a_column_each(run):

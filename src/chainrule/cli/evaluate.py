@@ -109,10 +109,10 @@ def _evaluate_table(
     if lacks.any():
         say_notices(data, [left_out(int(lacks.sum()))])
         frame = frame[~lacks]
-    y = saved.targets_of(frame, data)
+    x, y = saved.inputs_of(frame), saved.targets_of(frame, data)
     with naming(data):
-        seen = saved.rows_trained_on(frame, y)
-        found = tabular.figures(saved.model, frame, y)
+        seen = saved.rows_trained_on(x, y)
+        found = tabular.figures(saved.model, x, y)
     if seen > _MOST_TRAINED_ON * len(y):
         knows = (
             f"the model was trained on {seen:,} of these {len(y):,} rows, so it knows their "
@@ -122,7 +122,7 @@ def _evaluate_table(
     output.line("data", f"{data}: {len(y):,} rows")
     output.line("model", "  ".join(f"{k} {v}" for k, v in zip(found, shown(found), strict=True)))
     if saved.model.classes is not None:
-        predicted = saved.model.predict_proba(frame).argmax(axis=1)
+        predicted = saved.model.predict_proba(x).argmax(axis=1)
         _show_classes(saved.model.classes, saved.model.target.encode(y), predicted)
 
 

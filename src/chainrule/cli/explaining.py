@@ -108,7 +108,7 @@ def _of_table(
         raise ValueError(f"{name}: row {asked.row} has no target. Take another --row.")
     model = saved.model
     with naming(name):
-        arrays = model.columns.transform(frame)
+        arrays = model.columns.transform(saved.inputs_of(frame))
         targets = model.target.encode(saved.targets_of(frame, name))
     loss = criterion_of(model.target, 0.0).loss
     return explain_step(model.members[0], arrays, targets, loss, letters=letters)

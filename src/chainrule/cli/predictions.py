@@ -38,10 +38,10 @@ def to_csv(
 
 def table_to_csv(saved: SavedTable, frame: Any, *, proba: bool) -> str:
     """A header and a line for each row of a table, as `to_csv`."""
-    model = saved.model
+    model, x = saved.model, saved.inputs_of(frame)
     if model.classes is None:
-        return _csv(*_table_of_numbers(model.predict(frame), saved.target))
-    shares = model.predict_proba(frame)
+        return _csv(*_table_of_numbers(model.predict(x), saved.target))
+    shares = model.predict_proba(x)
     return _csv(*_table_of_classes(model.classes, shares.argmax(axis=1), shares if proba else None))
 
 

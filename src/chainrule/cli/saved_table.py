@@ -46,6 +46,12 @@ class SavedTable:
         content = {**self.model.to_dict(), _HASHES: self.hashes}
         save(content, path, {**self.metadata, "target": self.target})
 
+    def inputs_of(self, table: Any) -> Any:
+        """The columns that the model takes, of a table that was read."""
+        columns = self.model.columns
+        takes_names = columns.named and not columns.numbered
+        return table if takes_names else table[list(columns.names)]
+
     def lacks_target(self, table: Any) -> Array:
         """Which rows of a table that was read have no target.
 

@@ -73,7 +73,8 @@ def read_table_to_use(
         notices.append(f"ignored, as not used in training: {checks.listed(others)}")
     say_notices(name, notices)
     if numbered or not saved.model.columns.named:  # which takes all columns, by their places
-        return frame.reindex(columns=columns)
+        target = [saved.target] * (saved.target in frame.columns)
+        return frame.reindex(columns=[*columns, *target])
     wanted = {*used, saved.target}
     return frame[[column for column in frame.columns if column in wanted]]
 
