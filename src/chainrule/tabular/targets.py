@@ -97,8 +97,8 @@ class Numbers:
     Attributes:
         mean, scale: of each target on the training rows; the scale of a constant one is 1, or what
             float64 rounds of it if that is more.
-        low, high: the range of each target, the rows held out included, within which predictions
-            are clipped.
+        low, high: the range of each target, within which predictions are clipped: that of the rows
+            to train on and those held out of them, not of rows that `validation` gives.
         is_vector: whether a target is one number, not a row of them.
         loss: "squared_error", "quantile" or "gaussian".
         quantiles: the levels, rising, where that is "quantile".
