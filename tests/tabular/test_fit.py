@@ -136,10 +136,18 @@ def test_a_budget_of_time_takes_the_epochs_that_fit(monkeypatch):
     assert 48 <= model.report["members"][0]["epochs"]["epoch"][-1] <= 52
 
 
+@pytest.fixture
+def one_at_a_time():
+    """Members of ensembles are trained one after another."""
+    cr.set_num_threads(1)
+    yield
+    cr.set_num_threads(None)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
 def test_members_of_an_ensemble_share_the_budget(monkeypatch):
     seconds = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
-    monkeypatch.setattr("chainrule.tabular.fitting.get_num_threads", lambda: 1)
 
     class Clock(cr.Callback):  # of the first member alone
         def on_epoch_begin(self, trainer):
@@ -151,13 +159,13 @@ def test_members_of_an_ensemble_share_the_budget(monkeypatch):
     assert 19 <= epochs[0] <= 21 and epochs[1:] == [100, 100]
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_an_ensemble_has_the_members_that_begin_within_the_budget(monkeypatch):
     def slow(*given, **named):
         time.sleep(0.2)
         return train(*given, **named)
 
     monkeypatch.setattr("chainrule.tabular.fitting.train", slow)
-    monkeypatch.setattr("chainrule.tabular.fitting.get_num_threads", lambda: 1)
     few = {"preset": "best", "members": 40, "epochs": 2, "hidden": [8], "time_budget": 0.5}
     assert 1 <= len(tabular.fit(X, Y, "regression", **few).members) < 20
 
